@@ -1,0 +1,1 @@
+"""Which trials run and what is kept: command line, search, stopping, slots, ledger, MLflow."""

@@ -1,0 +1,136 @@
+"""What can happen in a sweep. The ledger keeps these, in order; everything else is derived from them.
+
+The driver alone writes events. Those that a slot causes (`Started`, `Reported`, `Ended`) reach it through the pool.
+Every event has a `key` that names what happened rather than when, so that telling it twice changes nothing.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from trainables.outcomes import FailureKind, Verdict
+
+TrialState = Literal["waiting", "running", "complete", "pruned", "failed"]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Opened(_Event):
+    """A driver took the sweep: at its start and at every resume."""
+
+    kind: Literal["opened"] = "opened"
+    fence: int
+    host: str
+    pid: int
+    code_digest: str
+    data_digest: str
+    environment: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """One per fencing token."""
+        return f"opened/{self.fence}"
+
+
+class Planned(_Event):
+    """A trial was suggested: its config is fixed and its full compute is known."""
+
+    kind: Literal["planned"] = "planned"
+    trial: int
+    config: dict[str, Any]
+    config_digest: str
+    parameters: dict[str, Any]  # what the sampler chose, by parameter name (`search_spaces.space`)
+    distributions: dict[str, str]  # Optuna's JSON of the range each was chosen from
+    sampler_attributes: dict[str, Any]  # what the sampler must find again when the study is rebuilt
+    compute: dict[str, float]  # planned metrics (`trainables.metrics.PLANNED_METRICS`)
+    told: int  # number of the last event the sampler knew of
+
+    @property
+    def key(self) -> str:
+        """One per trial."""
+        return f"planned/{self.trial}"
+
+
+class Worker(_Event):
+    """A Ray Train worker that trains an attempt, as its Train context says."""
+
+    rank: int
+    world_size: int
+    pid: int
+    host: str
+    node_id: str
+    experiment: str
+
+
+class Started(_Event):
+    """The workers of a slot took a trial."""
+
+    kind: Literal["started"] = "started"
+    trial: int
+    attempt: int
+    slot: int
+    slot_trials: int  # how many trials this worker group had trained before
+    workers: list[Worker]
+
+    @property
+    def key(self) -> str:
+        """One per attempt."""
+        return f"started/{self.trial}/{self.attempt}"
+
+
+class Reported(_Event):
+    """A trial reached a rung; `verdict` is the answer it was given."""
+
+    kind: Literal["reported"] = "reported"
+    trial: int
+    attempt: int
+    rung: int
+    step: int
+    fidelity: float
+    metrics: dict[str, float]
+    verdict: Verdict | None = None
+
+    @property
+    def key(self) -> str:
+        """One per rung of a trial, whichever attempt got there first."""
+        return f"reported/{self.trial}/{self.rung}"
+
+
+class Ended(_Event):
+    """A trial reached a terminal state."""
+
+    kind: Literal["ended"] = "ended"
+    trial: int
+    attempt: int
+    state: Literal["complete", "pruned", "failed"]
+    step: int = 0
+    fidelity: float = 0.0
+    metrics: dict[str, float] = Field(default_factory=dict)
+    weights_digest: str | None = None
+    failure: FailureKind | None = None
+    message: str | None = None
+
+    @property
+    def key(self) -> str:
+        """One per trial: the first end stands."""
+        return f"ended/{self.trial}"
+
+
+class Closed(_Event):
+    """The driver let go of the sweep."""
+
+    kind: Literal["closed"] = "closed"
+    fence: int
+    reason: Literal["done", "stopped", "interrupted", "error"]
+
+    @property
+    def key(self) -> str:
+        """One per fencing token."""
+        return f"closed/{self.fence}"
+
+
+SlotEvent = Started | Reported | Ended
+Event = Annotated[Opened | Planned | Started | Reported | Ended | Closed, Field(discriminator="kind")]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

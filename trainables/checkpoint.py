@@ -1,0 +1,91 @@
+"""Checkpoints of a trial: everything that it needs to go on as if it had never been interrupted."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.compute import Meter
+from trainables.step import TrainingStep
+from trainables.storage import Storage
+from trainables.tensor_files import DamagedFile, read_tensors, write_tensors
+
+_GENERATIONS = 2  # a torn newest one still leaves one to go on from
+
+
+@dataclass
+class Progress:
+    """How far a trial is, beside its tensors. Random numbers need no state: they are keyed by step and epoch."""
+
+    step: int = 0
+    device_seconds: float = 0.0
+
+
+class Checkpoints:
+    """The checkpoints of one trial in one folder, the newest two kept; of another config's they take no notice."""
+
+    def __init__(self, storage: Storage, config_digest: str) -> None:
+        self.storage = storage
+        self.config_digest = config_digest
+
+    def save(self, training: TrainingStep, optimizer: torch.optim.Optimizer, meter: Meter, progress: Progress) -> None:
+        """Write the state after `progress.step` steps."""
+        tensors = {f"training/{name}": tensor for name, tensor in training.state_dict().items()}
+        tensors |= _optimizer_tensors(optimizer)
+        record = {
+            "config_digest": self.config_digest,
+            "step": progress.step,
+            "device_seconds": progress.device_seconds,
+            "flops": meter.flops,
+            "bytes": meter.bytes,
+            "seconds_by_operation": meter.seconds_by_operation,
+        }
+        write_tensors(self.storage, _name(progress.step), tensors, record)
+        for name in self._names()[:-_GENERATIONS]:
+            self.storage.delete(f"{name}.json")  # first: without its record a checkpoint does not count
+            self.storage.delete(f"{name}.safetensors")
+
+    def restore(self, training: TrainingStep, optimizer: torch.optim.Optimizer, meter: Meter) -> Progress:
+        """Load the newest checkpoint that is whole; a trial without any starts at step 0."""
+        for name in reversed(self._names()):
+            try:
+                tensors, record = read_tensors(self.storage, name)
+            except (FileNotFoundError, DamagedFile):
+                continue
+            if record["config_digest"] != self.config_digest:
+                continue
+            training.load_state_dict(_under("training/", tensors))
+            _load_optimizer(optimizer, _under("optimizer/", tensors))
+            meter.flops, meter.bytes = record["flops"], record["bytes"]
+            meter.seconds_by_operation = dict(record["seconds_by_operation"])
+            return Progress(record["step"], record["device_seconds"])
+        return Progress()
+
+    def _names(self) -> list[str]:
+        return [name.removesuffix(".json") for name in self.storage.names() if name.endswith(".json")]
+
+
+def _name(step: int) -> str:
+    return f"step-{step:010d}"  # sorts by step
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer/{parameter}/{key}": value
+        for parameter, entry in state.items()
+        for key, value in entry.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state = optimizer.state_dict()
+    for name, tensor in tensors.items():
+        parameter, key = name.split("/")
+        state["state"].setdefault(int(parameter), {})[key] = tensor
+    optimizer.load_state_dict(state)

@@ -1,0 +1,163 @@
+"""What a trial costs, known before it starts: nominal operations on a named reference device.
+
+FLOPs alone would hide what a sweep of contrast varies: negatives are a few per cent of a network's FLOPs and a memory
+none at all, while both move bytes. So the cost of an operation is the time in which the reference device could do it,
+``max(FLOPs / FLOP rate, bytes / bandwidth)`` (the roofline of Williams et al. 2009), and a trial's cost is the sum over
+its operations. It is deterministic, the same on every machine, and independent of how fast this implementation is.
+
+`Meter` charges what a running trial really did, with the shapes that it really had; the two agree (tests).
+"""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from trainables.base import Config
+from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES
+from trainables.models import ModelConfig
+from trainables.protocols import Operation, Shapes
+
+if TYPE_CHECKING:
+    from trainables.config import TrialConfig
+
+_FLOAT_BYTES = 4
+
+
+class Device(Config):
+    """A reference device: its two rates. The default is an H200 (bfloat16 matrix products, HBM3e)."""
+
+    name: str = "h200"
+    flops_per_s: float = Field(7.9e14, gt=0)
+    bytes_per_s: float = Field(4.3e12, gt=0)
+
+    def seconds(self, operation: Operation) -> float:
+        """The shortest time in which the device could do it."""
+        return max(operation.flops / self.flops_per_s, operation.bytes / self.bytes_per_s)
+
+
+@dataclass
+class Meter:
+    """Adds up operations: the plan of a trial, or what a running one has done so far."""
+
+    device: Device
+    flops: int = 0
+    bytes: int = 0
+    seconds_by_operation: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def cost_s(self) -> float:
+        """Modelled seconds on the reference device."""
+        return sum(self.seconds_by_operation.values())
+
+    def charge(self, operations: Iterable[Operation], times: int = 1) -> None:
+        """Add operations, each done `times` times."""
+        for operation in operations:
+            self.flops += times * operation.flops
+            self.bytes += times * operation.bytes
+            before = self.seconds_by_operation.get(operation.name, 0.0)
+            self.seconds_by_operation[operation.name] = before + times * self.device.seconds(operation)
+
+    def metrics(self) -> dict[str, float]:
+        """The totals, by metric name."""
+        return {COST_S: self.cost_s, FLOPS: float(self.flops), BYTES: float(self.bytes)}
+
+
+def planned_metrics(config: "TrialConfig") -> dict[str, float]:
+    """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it."""
+    meter = Meter(config.device)
+    shapes = config.shapes()
+    meter.charge(step_operations(config, shapes), times=config.steps)
+    return {**meter.metrics(), PEAK_BYTES: float(_peak_bytes(config, shapes))}
+
+
+def step_operations(config: "TrialConfig", shapes: Shapes) -> list[Operation]:
+    """The nominal operations of one training step.
+
+    A backward pass is two products of the size of the forward one. It is derived, not counted, because torch's counter
+    overcounts the backward of grouped convolutions.
+    """
+    student = _forward("student_forward", config.student, config, shapes.batch)
+    teacher = _forward("teacher_forward", config.teacher.model, config, shapes.batch)
+    heads = _heads(config, shapes)
+    operations = [student, teacher, heads, _times("student_backward", student, 2), _times("heads_backward", heads, 2)]
+    if config.objective.sides:
+        operations += config.memory.operations(shapes, config.objective.sides)
+    return operations + config.objective.operations(shapes)
+
+
+def _times(name: str, operation: Operation, factor: int) -> Operation:
+    return Operation(name, factor * operation.flops, factor * operation.bytes)
+
+
+def _forward(name: str, model: ModelConfig, config: "TrialConfig", batch: int) -> Operation:
+    layers = _layers(model, config, batch)
+    return Operation(name, sum(layer.flops for layer in layers), sum(layer.bytes for layer in layers))
+
+
+def _heads(config: "TrialConfig", shapes: Shapes) -> Operation:
+    outputs = shapes.classes if config.objective.reads == "logits" else shapes.width
+    inputs = (config.student.feature_width, config.teacher.model.feature_width)
+    flops = sum(2 * shapes.batch * width * outputs for width in inputs)
+    values = sum(shapes.batch * (width + outputs) + width * outputs for width in inputs)
+    return Operation("heads", flops, values * _FLOAT_BYTES)
+
+
+def _peak_bytes(config: "TrialConfig", shapes: Shapes) -> int:
+    """Weights (the student's with gradient and momentum), the memory, activations kept for backward, and scores."""
+    activations = sum(layer.output_bytes for layer in _layers(config.student, config, shapes.batch))
+    weights = 3 * _weight_bytes(config.student, config) + _weight_bytes(config.teacher.model, config)
+    pairs = shapes.batch * (1 + shapes.negatives) if config.objective.sides else 0
+    memory = config.memory.resident_bytes(shapes, config.objective.sides) if config.objective.sides else 0
+    return weights + activations + memory + config.objective.sides * pairs * (_FLOAT_BYTES + 8)
+
+
+def _layers(model: ModelConfig, config: "TrialConfig", batch: int) -> list["Layer"]:
+    return count_layers(model, config.task.channels, config.task.image_size, batch)
+
+
+def _weight_bytes(model: ModelConfig, config: "TrialConfig") -> int:
+    with torch.device("meta"):
+        return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(config.task.channels).parameters())
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A product inside a network: convolution or matrix product. Elementwise operations count as fused into it."""
+
+    flops: int
+    bytes: int
+    output_bytes: int
+
+
+@functools.cache
+def count_layers(model: ModelConfig, channels: int, image_size: int, batch: int) -> list[Layer]:
+    """The products of one forward pass, found by running the network on tensors that have shapes but no data."""
+    with torch.device("meta"):
+        network = model.build(channels)
+        images = torch.empty(batch, channels, image_size, image_size)
+    counter = _LayerCounter()
+    with torch.no_grad(), counter:
+        network(images)
+    return counter.layers
+
+
+class _LayerCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.layers: list[Layer] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            flops = flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=output)
+            operands = [value for value in args if isinstance(value, Tensor)]
+            bytes_moved = sum(tensor.nbytes for tensor in [*operands, output])
+            self.layers.append(Layer(int(flops), bytes_moved, output.nbytes))
+        return output

@@ -1,0 +1,131 @@
+"""The training loop: one trial, from its config to its outcome, as a plain function that knows nothing of Ray."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from trainables.checkpoint import Checkpoints
+from trainables.compute import Meter
+from trainables.config import TrialConfig
+from trainables.measure import final_measures, rung_measures
+from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
+from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.protocols import Task, World
+from trainables.randomness import torch_stream
+from trainables.step import TrainingStep
+from trainables.storage import Storage
+from trainables.teacher import TeacherNetwork, load_teacher
+from trainables.tensor_files import tensors_digest
+from trainables.world import SingleWorld
+
+
+def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
+    """Train one trial of a sweep. `workspace` is the sweep's storage folder; teachers are shared beside all sweeps."""
+    trial_config = TrialConfig.model_validate(config)
+    storage = Storage(workspace)
+    task = trial_config.task.load()
+    teacher = load_teacher(trial_config.teacher, task, storage.folder("../cache/teachers"))
+    checkpoints = Checkpoints(storage.folder(f"trials/{trial}"), trial_config.digest())
+    return distil(trial_config, task, teacher, checkpoints, report, world)
+
+
+def distil(
+    config: TrialConfig,
+    task: Task,
+    teacher: TeacherNetwork,
+    checkpoints: Checkpoints,
+    report: Report,
+    world: World | None = None,
+) -> Outcome:
+    """Train the student of `config`, from its last checkpoint if there is one, until the end or a verdict to stop.
+
+    `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
+    arrived. Raises `TrialFailure` with the step if the loss is not finite.
+    """
+    return _Trial(config, task, teacher, checkpoints, report, world or SingleWorld()).run()
+
+
+class _Trial:
+    def __init__(
+        self,
+        config: TrialConfig,
+        task: Task,
+        teacher: TeacherNetwork,
+        checkpoints: Checkpoints,
+        report: Report,
+        world: World,
+    ) -> None:
+        self.config, self.task, self.teacher = config, task, teacher
+        self.checkpoints, self.report, self.world = checkpoints, report, world
+        self.training = TrainingStep(config)
+        self.optimizer = config.optimizer.build(self.training.parameters())
+        self.meter = Meter(config.device)
+        self.loss = float("nan")
+        self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
+
+    def run(self) -> Outcome:
+        for rung, rung_step in enumerate(self.config.rung_steps()):
+            if rung_step < self.progress.step:
+                continue
+            self._train_until(rung_step)
+            fidelity = rung_step / self.config.steps
+            metrics = self._rung_metrics()
+            verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
+            if verdict == "stop" and fidelity < 1:
+                return self._outcome("pruned", metrics)
+        return self._outcome("complete", metrics | final_measures(self.config, self.task, self.training.student))
+
+    def _outcome(self, state: Literal["complete", "pruned"], metrics: dict[str, float]) -> Outcome:
+        digest = tensors_digest(dict(self.training.student.state_dict()))
+        return Outcome(state, self.progress.step, self.progress.step / self.config.steps, metrics, digest)
+
+    def _train_until(self, rung_step: int) -> None:
+        if self.progress.step == rung_step:  # resumed here: the checkpoint is already there
+            return
+        began = time.perf_counter()
+        while self.progress.step < rung_step:
+            self._step(self.progress.step)
+            self.progress.step += 1
+        self.progress.device_seconds += time.perf_counter() - began
+        if self.world.rank == 0:
+            self.checkpoints.save(self.training, self.optimizer, self.meter, self.progress)
+
+    def _step(self, step: int) -> None:
+        sample_B, epoch = self._batch(step)
+        images = self.task.views(sample_B, epoch, self.config.seed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.learning_rate_at(step, self.config.steps)
+        loss = self.training(images, sample_B, step, self.teacher, self.world)
+        self.optimizer.zero_grad()
+        loss.backward()
+        mean_loss = loss.detach().clone()
+        self.world.mean_([mean_loss, *(p.grad for p in self.training.parameters() if p.grad is not None)])
+        self._check(step, float(mean_loss))
+        self.optimizer.step()
+        self.training.commit(self.world)
+        self.training.charge(self.meter, self.world)
+
+    def _batch(self, step: int) -> tuple[Tensor, int]:
+        """This worker's share of a step's samples, and the epoch: a permutation per epoch, its remainder dropped."""
+        samples = self.config.task.source_samples
+        epoch, position = divmod(step, samples // self.config.batch_size)
+        order = torch.randperm(samples, generator=torch_stream(self.config.seed, "order", epoch))
+        batch_B = order[position * self.config.batch_size :][: self.config.batch_size]
+        return batch_B.chunk(self.world.size)[self.world.rank], epoch
+
+    def _check(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrialFailure(
+                "nan",
+                f"the loss is {loss} at step {step} of {self.config.steps} (the last finite one was {self.loss:.6g}); "
+                "lower optimizer.learning_rate or raise objective.temperature",
+            )
+        self.loss = loss
+
+    def _rung_metrics(self) -> dict[str, float]:
+        measured = {TRAIN_LOSS: self.loss, DEVICE_SECONDS: self.progress.device_seconds}
+        return {**measured, **self.meter.metrics(), **rung_measures(self.config, self.task, self.training.student)}

@@ -1,0 +1,86 @@
+"""One row per kept sample, moved a little towards each new embedding."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from trainables.base import Config
+from trainables.protocols import Operation, Rows, Shapes
+
+
+class Bank(Config):
+    """A row for each of `size` source samples (Wu et al. 2018, arXiv 1805.01978, section 3.1; Tian et al. 2020).
+
+    ``row <- normalise(momentum * row + (1 - momentum) * new)`` after each step. Rows start as they do in
+    the release of CRD: uniform in +-sqrt(3/D), so of length about one.
+    With `size` below the number of source samples, a seeded choice of samples is kept: the others are anchors, never
+    negatives, and take the current embedding as their positive.
+    """
+
+    name: Literal["bank"] = "bank"
+    size: int = Field(512, ge=2, le=10_000_000)
+    momentum: float = Field(0.5, ge=0, lt=1)
+
+    def rows_kept(self, batch: int) -> int:  # noqa: ARG002 (the batch has no say)
+        """Rows that an anchor can be held against."""
+        return self.size
+
+    def build(self, shapes: Shapes, generator: torch.Generator) -> "BankMemory":
+        """The memory of one trial, with random rows."""
+        return BankMemory(self, shapes, generator)
+
+    def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
+        """The batch's share of kept rows, read and written."""
+        rows = shapes.batch * shapes.rows // shapes.samples
+        return [
+            Operation("memory_write", flops=sides * 4 * rows * shapes.width, bytes=sides * 2 * rows * shapes.width * 4)
+        ]
+
+    def resident_bytes(self, shapes: Shapes, sides: int) -> int:
+        """Its rows, the sample of each, and the row of each sample."""
+        return self.size * (sides * shapes.width * 4 + 8) + shapes.samples * 8
+
+
+class BankMemory(nn.Module):
+    """See `Bank`."""
+
+    student_MD: Tensor
+    teacher_MD: Tensor
+    sample_M: Tensor
+    row_N: Tensor
+
+    def __init__(self, config: Bank, shapes: Shapes, generator: torch.Generator) -> None:
+        super().__init__()
+        self.momentum = config.momentum
+        bound = (3 / shapes.width) ** 0.5
+        for side in ("student_MD", "teacher_MD"):
+            uniform = torch.rand(config.size, shapes.width, generator=generator)
+            self.register_buffer(side, (2 * uniform - 1) * bound)
+        kept = torch.randperm(shapes.samples, generator=generator)[: config.size]
+        row_N = torch.full((shapes.samples,), -1)
+        row_N[kept] = torch.arange(len(kept))
+        self.register_buffer("sample_M", kept)
+        self.register_buffer("row_N", row_N)
+
+    def rows(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> Rows:  # noqa: ARG002 (only the past)
+        """Every kept row."""
+        return Rows(self.student_MD, self.teacher_MD, self.sample_M)
+
+    def positives(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of kept samples, and for the others the current embeddings."""
+        row_B = self.row_N[sample_B]
+        kept_B1 = (row_B >= 0).unsqueeze(1)
+        student = torch.where(kept_B1, self.student_MD[row_B], student_BD)
+        teacher = torch.where(kept_B1, self.teacher_MD[row_B], teacher_BD)
+        return student, teacher
+
+    def write(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> None:
+        """Move the rows of the batch's kept samples."""
+        row_B = self.row_N[sample_B]
+        kept_B = row_B >= 0
+        row = row_B[kept_B]
+        for side_MD, new_BD in ((self.student_MD, student_BD), (self.teacher_MD, teacher_BD)):
+            mixed = self.momentum * side_MD[row] + (1 - self.momentum) * new_BD.detach()[kept_B].to(side_MD.dtype)
+            side_MD[row] = nn.functional.normalize(mixed, dim=1)

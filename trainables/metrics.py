@@ -1,0 +1,28 @@
+"""Names of every metric: the only module that spells them.
+
+Metrics of the validation split carry no prefix, since they are the ones a sweep may see and optimise.
+Those of the test split carry ``test/`` and are reported, never optimised (design, decision 6).
+"""
+
+TEST_PREFIX = "test/"
+
+TRAIN_LOSS = "train/loss"
+
+COST_S = "compute/cost_s"
+FLOPS = "compute/train_flops"
+BYTES = "compute/bytes_moved"
+PEAK_BYTES = "compute/peak_bytes"
+DEVICE_SECONDS = "compute/device_seconds"
+
+#: Known before a trial starts (`trainables.compute`); the rest is found out by training.
+PLANNED_METRICS = (COST_S, FLOPS, BYTES, PEAK_BYTES)
+
+
+def transfer_metric(transfer_set: str, measure: str) -> str:
+    """Key of a generalisation measure, such as ``transfer/knn_top1``: the named transfer set, then the measure."""
+    return f"{transfer_set}/{measure}"
+
+
+def on_test(key: str) -> str:
+    """The same metric measured on the test split."""
+    return TEST_PREFIX + key

@@ -1,0 +1,52 @@
+"""A plain convolutional network for small images."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from trainables.base import Config
+
+_POOLED = 2  # features keep four coarse positions: small students need to know where a stroke is
+
+
+class ConvNet(Config):
+    """Three 3x3 convolutions of `width`, 2 and 4 times `width` channels, the last two with stride 2.
+
+    Each is followed by group normalisation over the sample and a rectifier. No batch normalisation: what a sample
+    becomes does not depend on which samples stand beside it, so neither on the number of workers.
+    """
+
+    name: Literal["convnet"] = "convnet"
+    width: int = Field(8, ge=1, le=1024)
+
+    @property
+    def feature_width(self) -> int:
+        """F: channels of the last convolution at 2 x 2 positions."""
+        return 4 * self.width * _POOLED**2
+
+    def build(self, channels: int) -> nn.Module:
+        """The network on images (B, channels, height, width) in [0, 1]; maps them to features (B, F)."""
+        return _ConvNet(channels, self.width)
+
+
+class _ConvNet(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            _block(channels, width, stride=1),
+            _block(width, 2 * width, stride=2),
+            _block(2 * width, 4 * width, stride=2),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.blocks(2 * images - 1)
+        return torch.flatten(adaptive_avg_pool2d(features, _POOLED), 1)
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    return nn.Sequential(convolution, nn.GroupNorm(1, outputs), nn.ReLU())

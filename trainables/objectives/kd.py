@@ -1,0 +1,50 @@
+"""Knowledge distillation on logits."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import kl_div, log_softmax
+
+from trainables.base import Config
+from trainables.protocols import Contrast, Operation, Reads, Shapes, World
+
+
+class KD(Config):
+    """Kullback-Leibler divergence of the student's softened class probabilities from the teacher's.
+
+    Equation: Hinton et al. 2015 (arXiv 1503.02531), section 2: ``T^2 * KL(softmax(t/T) || softmax(s/T))``, mean over
+    the batch. Departures: no cross-entropy with the true labels, which this member never sees.
+    """
+
+    reads: ClassVar[Reads] = "logits"
+    sides: ClassVar[int] = 0
+    uses_labels: ClassVar[bool] = False
+
+    name: Literal["kd"] = "kd"
+    temperature: float = Field(4.0, gt=0, le=100)
+
+    def build(self) -> "KDLoss":
+        """The loss."""
+        return KDLoss(self)
+
+    def operations(self, shapes: Shapes) -> list[Operation]:
+        """Two softmaxes: bytes, next to no arithmetic."""
+        values = 2 * shapes.batch * shapes.classes
+        return [Operation("logits", flops=values, bytes=4 * values)]
+
+
+class KDLoss(nn.Module):
+    """See `KD`."""
+
+    def __init__(self, config: KD) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+
+    def forward(self, contrast: Contrast, world: World) -> Tensor:  # noqa: ARG002 (no statistic over the whole batch)
+        """Mean over the batch."""
+        assert contrast.student_logits_BC is not None  # promised by `reads`
+        assert contrast.teacher_logits_BC is not None
+        student = log_softmax(contrast.student_logits_BC / self.temperature, dim=1)
+        teacher = log_softmax(contrast.teacher_logits_BC / self.temperature, dim=1)
+        return self.temperature**2 * kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -1,0 +1,183 @@
+"""A Ray Train worker of a slot: takes one trial after another from the pool until there is none.
+
+The only place where a trial meets Ray. Rank 0 speaks with the pool and shares what it hears with the other ranks over a
+channel of their own: a trial's collectives never mix with it, and it may wait for as long as the sweep lasts.
+"""
+
+import gc
+import importlib
+import math
+import os
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Protocol, TypedDict
+
+import ray
+import ray.train
+import torch
+import torch.distributed as dist
+
+from trainables.outcomes import FailureKind, Outcome, Report, RungReport, TrialFailure, Verdict
+from trainables.protocols import World
+from trainables.world import GroupWorld, SingleWorld
+
+#: How long ranks may wait for rank 0, which waits for a trial or a verdict.
+PATIENCE = timedelta(days=365)
+
+
+class RunTrial(Protocol):
+    """How a trial is trained: `trainables.loop.run_trial`, or a stand-in that trains nothing."""
+
+    def __call__(
+        self, config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World
+    ) -> Outcome:
+        """Train the trial from its last checkpoint, if there is one, on every rank of `world`."""
+
+
+class LoopConfig(TypedDict):
+    """What `train_loop` is told: its pool, its slot and how to run a trial."""
+
+    pool: str
+    namespace: str
+    slot: int
+    threads: int
+    workspace: str
+    run_trial: str  # "module:function"
+
+
+class Superseded(Exception):  # no error of the trial: another attempt took its place
+    """This attempt is not the current one: drop the trial."""
+
+
+class Channel:
+    """What rank 0 tells the other ranks of its worker group, and what they tell each other."""
+
+    def __init__(self, world: World) -> None:
+        self.rank, self.size = world.rank, world.size
+        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if self.size > 1 else None
+
+    def from_first(self, ask: Callable[[], Any]) -> Any:
+        """What `ask` answers on rank 0; it is called there only."""
+        answer = [ask() if self.rank == 0 else None]
+        if self.size > 1:
+            dist.broadcast_object_list(answer, src=0, group=self._group)
+        return answer[0]
+
+    def from_all(self, value: Any) -> list[Any]:
+        """The values of all ranks, in their order."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+
+def train_loop(loop_config: LoopConfig) -> None:
+    """Train what the pool hands out, until it hands out nothing more. The function that `TorchTrainer` runs."""
+    torch.set_num_threads(loop_config["threads"])
+    world: World = GroupWorld() if dist.is_initialized() else SingleWorld()
+    channel = Channel(world)
+    pool = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
+    slot = loop_config["slot"]
+    run_trial, problem = _load(loop_config["run_trial"])
+    problems = [other for other in channel.from_all(problem) if other]
+    if run_trial is None or problems:
+        ray.get(pool.give_up.remote(slot, problems[0]))
+        return
+    workers = channel.from_all(_facts())
+    group = channel.from_first(lambda: ray.get(pool.hello.remote(slot, workers)))
+    while assignment := channel.from_first(lambda: ray.get(pool.take.remote(slot, group))):
+        _Attempt(pool, channel, assignment["trial"], assignment["attempt"]).train(
+            run_trial, assignment["config"], loop_config["workspace"], world
+        )
+
+
+class _Attempt:
+    """One attempt of a trial, from its assignment to its end."""
+
+    def __init__(self, pool: Any, channel: Channel, trial: int, attempt: int) -> None:
+        self.pool, self.channel = pool, channel
+        self.trial, self.attempt = trial, attempt
+        self.last: RungReport | None = None
+
+    def train(self, run_trial: RunTrial, config: Mapping[str, Any], workspace: str, world: World) -> None:
+        """Run the trial and tell the pool how it ended.
+
+        A failure of one rank of several leaves the others inside a collective: it is told, then raised, and Ray Train
+        restarts the worker group.
+        """
+        try:
+            outcome = run_trial(config, trial=self.trial, workspace=workspace, report=self.report, world=world)
+            _check_finite(outcome.step, outcome.metrics)
+        except Superseded:
+            return
+        except Exception as error:
+            self._tell_failure(error)
+            if world.size > 1:
+                raise
+        else:
+            if world.rank == 0:
+                self._end(asdict(outcome))
+            return
+        gc.collect()  # the failure's traceback and what hung on it are gone only now
+
+    def report(self, report: RungReport) -> Verdict:
+        """Tell the pool what was reached and wait for the verdict; every rank gets it."""
+        _check_finite(report.step, report.metrics)
+        self.last = report
+        payload = {"trial": self.trial, "attempt": self.attempt, **asdict(report)}
+        verdict = self.channel.from_first(lambda: ray.get(self.pool.report.remote(payload)))
+        if verdict == "superseded":
+            raise Superseded
+        answer: Verdict = verdict
+        return answer
+
+    def _tell_failure(self, error: Exception) -> None:
+        kind, message = classify(error)
+        reached = asdict(self.last) if self.last else {}
+        reached.pop("rung", None)
+        self._end({"state": "failed", "failure": kind, "message": message, **reached})
+
+    def _end(self, end: dict[str, Any]) -> None:
+        ray.get(self.pool.end.remote({"trial": self.trial, "attempt": self.attempt, **end}))
+
+
+def classify(error: Exception) -> tuple[FailureKind, str]:
+    """The class of a failure, and the last line of its error."""
+    if isinstance(error, TrialFailure):
+        return error.kind, error.message
+    line = traceback.format_exception_only(error)[-1].strip()
+    # on a CPU, torch has no error class of its own for this
+    starved = isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in line
+    return ("oom" if starved else "user_error"), line
+
+
+def _check_finite(step: int, metrics: Mapping[str, float]) -> None:
+    broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
+    if broken:
+        raise TrialFailure("nan", f"metrics at step {step} must be finite: {broken}")
+
+
+def _load(path: str) -> tuple[RunTrial | None, str | None]:
+    """The function named by "module:function", or why it cannot be had: Ray Train would retry an error for ever."""
+    module, _, name = path.partition(":")
+    try:
+        run_trial: RunTrial = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        return None, f"a worker cannot load {path}: {traceback.format_exception_only(error)[-1].strip()}"
+    return run_trial, None
+
+
+def _facts() -> dict[str, Any]:
+    """The fields of `sweeps.events.Worker`."""
+    context = ray.train.get_context()
+    return {
+        "rank": context.get_world_rank(),
+        "world_size": context.get_world_size(),
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "node_id": ray.get_runtime_context().get_node_id(),
+        "experiment": context.get_experiment_name(),
+    }

@@ -1,0 +1,52 @@
+"""Files of a sweep, wherever they are: a local folder or any URI that `pyarrow.fs` knows (S3, GCS, ...)."""
+
+import uuid
+from pathlib import Path
+
+from pyarrow import fs
+
+
+class Storage:
+    """A folder. `uri` is a local path or a URI; names are relative to it, with slashes.
+
+    A file is written under a temporary name and renamed, so a reader sees all of it or nothing; object stores, whose
+    renames copy, make a finished upload visible at once by themselves.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri if "://" in uri else str(Path(uri).resolve())
+        self._filesystem, self._root = fs.FileSystem.from_uri(self.uri)
+        self._renames = isinstance(self._filesystem, fs.LocalFileSystem)
+
+    def folder(self, name: str) -> "Storage":
+        """A folder inside this one."""
+        return Storage(f"{self.uri}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """The content of a file; FileNotFoundError if there is none."""
+        with self._filesystem.open_input_stream(f"{self._root}/{name}") as stream:
+            return bytes(stream.read())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole."""
+        path = f"{self._root}/{name}"
+        if not self._renames:
+            self._write(path, content)
+            return
+        self._filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        self._write(temporary, content)
+        self._filesystem.move(temporary, path)
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        self._filesystem.delete_file(f"{self._root}/{name}")
+
+    def names(self) -> list[str]:
+        """Names of the files directly in the folder, sorted; empty if there is no such folder."""
+        selector = fs.FileSelector(self._root, allow_not_found=True)
+        return sorted(info.base_name for info in self._filesystem.get_file_info(selector) if info.is_file)
+
+    def _write(self, path: str, content: bytes) -> None:
+        with self._filesystem.open_output_stream(path) as stream:
+            stream.write(content)

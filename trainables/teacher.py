@@ -1,0 +1,106 @@
+"""The frozen teacher: trained once on the labels of the source classes, kept by the digest of all that decides it."""
+
+import hashlib
+import inspect
+import json
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.base import Config
+from trainables.models import ModelConfig, convnet
+from trainables.models.convnet import ConvNet
+from trainables.protocols import Task
+from trainables.randomness import stream_seed, torch_stream
+from trainables.storage import Storage
+from trainables.tensor_files import read_tensors, write_tensors
+
+
+class Teacher(Config):
+    """A network trained by cross-entropy (AdamW) on `steps` batches of augmented source images with their labels.
+
+    The only part of a trial that sees labels of the source classes; what it learned of sameness is what students get.
+    """
+
+    model: ModelConfig = ConvNet(width=32)
+    steps: int = Field(800, ge=1)
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(3e-3, gt=0)
+    seed: int = Field(0, ge=0)
+
+    def digest(self, task: Task) -> str:
+        """SHA-256 of all that decides the weights: this config, the data, and the code of model and training."""
+        code = inspect.getsource(convnet) + inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
+        record = {"config": self.to_json(), "data": task.digest, "code": code, "torch": torch.__version__}
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+class TeacherNetwork(nn.Module):
+    """Standardised features and class logits of images.
+
+    Features are shifted and scaled to mean 0 and deviation 1 over the source images: the raw ones share a large common
+    part, which leaves every pair similar and a contrast with next to no gradient.
+    """
+
+    mean_F: Tensor
+    deviation_F: Tensor
+
+    def __init__(self, config: Teacher, channels: int, classes: int) -> None:
+        super().__init__()
+        self.backbone = config.model.build(channels)
+        self.classifier = nn.Linear(config.model.feature_width, classes)
+        self.register_buffer("mean_F", torch.zeros(config.model.feature_width))
+        self.register_buffer("deviation_F", torch.ones(config.model.feature_width))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(features (B, F), logits (B, C))."""
+        features = self.backbone(images)
+        return (features - self.mean_F) / self.deviation_F, self.classifier(features)
+
+    @torch.no_grad()
+    def standardise(self, images: Tensor) -> None:
+        """Measure mean and deviation of the features on these images."""
+        features = self.backbone(images)
+        self.mean_F.copy_(features.mean(dim=0))
+        self.deviation_F.copy_(features.std(dim=0).clamp_min(1e-3))  # a feature that never fires stays silent
+
+
+def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
+    """The frozen teacher, in evaluation mode; trained and stored by the first who asks.
+
+    Two processes that ask at once train the same weights and write the same file.
+    Raises `DamagedFile` if the stored one is not what was written.
+    """
+    name = config.digest(task)
+    network = _untrained(config, task)
+    try:
+        tensors, _ = read_tensors(cache, name)
+        network.load_state_dict(tensors)
+    except FileNotFoundError:
+        _train(network, config, task)
+        write_tensors(cache, name, dict(network.state_dict()), {"teacher": config.to_json(), "data": task.digest})
+    return network.requires_grad_(False).eval()
+
+
+def _untrained(config: Teacher, task: Task) -> TeacherNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(config.seed, "teacher/weights"))
+        return TeacherNetwork(config, task.source.images.shape[1], task.classes)
+
+
+def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    samples = len(task.source.label_N)
+    for step in range(config.steps):
+        generator = torch_stream(config.seed, "teacher/batch", step)
+        sample_B = torch.randint(samples, (config.batch_size,), generator=generator)
+        _, logits = network(task.views(sample_B, epoch=step, seed=config.seed))
+        optimizer.zero_grad()
+        loss = cross_entropy(logits, task.source.label_N[sample_B])
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        schedule.step()
+    network.standardise(task.views(torch.arange(samples), epoch=config.steps, seed=config.seed))

@@ -1,0 +1,52 @@
+"""Named tensors on disk with a JSON record beside them: safetensors, so that a file cannot carry code.
+
+``<name>.safetensors`` is written first, then ``<name>.json`` with the SHA-256 of the former: a file pair is complete
+only when its record is there, and a record whose digest does not match its tensors is refused.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from trainables.storage import Storage
+
+
+class DamagedFile(Exception):
+    """A stored file is not what was written: torn, flipped, or of another format."""
+
+
+def write_tensors(storage: Storage, name: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and their record under `name`."""
+    content = safetensors.torch.save({key: tensor.contiguous() for key, tensor in tensors.items()})
+    storage.write(f"{name}.safetensors", content)
+    stored = {"sha256": hashlib.sha256(content).hexdigest(), "record": record}
+    storage.write(f"{name}.json", json.dumps(stored, sort_keys=True).encode())
+
+
+def read_tensors(storage: Storage, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and record. FileNotFoundError if the pair is not complete, `DamagedFile` if it does not match."""
+    stored_text, content = storage.read(f"{name}.json"), storage.read(f"{name}.safetensors")
+    try:
+        stored = json.loads(stored_text)
+        expected, record = stored["sha256"], dict(stored["record"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(f"{storage.uri}/{name}.json is not a record of tensors ({error}); delete the pair") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DamagedFile(
+            f"{storage.uri}/{name}.safetensors has SHA-256 {found}, its record says {expected}; delete the pair"
+        )
+    return safetensors.torch.load(content), record
+
+
+def tensors_digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, shapes, types and bytes, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.view(-1).numpy().tobytes())
+    return digest.hexdigest()
