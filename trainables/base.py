@@ -11,7 +11,7 @@ class Config(BaseModel):
     Built from a config file only through `search_spaces.sweep_file`, whose error list names field, value, rule and fix.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values: what the ledger keeps and what `model_validate` takes back."""

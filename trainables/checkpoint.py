@@ -1,11 +1,14 @@
 """Checkpoints of a trial: everything that it needs to go on as if it had never been interrupted."""
 
-from dataclasses import dataclass
+import math
+from collections import Counter
+from dataclasses import asdict, astuple, dataclass
 
 import torch
 from torch import Tensor
 
 from trainables.compute import Meter
+from trainables.protocols import Operation
 from trainables.step import TrainingStep
 from trainables.storage import Storage
 from trainables.tensor_files import DamagedFile, read_tensors, write_tensors
@@ -19,26 +22,22 @@ class Progress:
 
     step: int = 0
     device_seconds: float = 0.0
+    loss: float = math.nan  # of the last step
 
 
 class Checkpoints:
-    """The checkpoints of one trial in one folder, the newest two kept; of another config's they take no notice."""
+    """The checkpoints of one trial, the newest two kept; each config has a folder of its own inside the trial's."""
 
-    def __init__(self, storage: Storage, config_digest: str) -> None:
-        self.storage = storage
-        self.config_digest = config_digest
+    def __init__(self, trial_folder: Storage, config_digest: str) -> None:
+        self.storage = trial_folder.folder(config_digest)
 
     def save(self, training: TrainingStep, optimizer: torch.optim.Optimizer, meter: Meter, progress: Progress) -> None:
         """Write the state after `progress.step` steps."""
         tensors = {f"training/{name}": tensor for name, tensor in training.state_dict().items()}
         tensors |= _optimizer_tensors(optimizer)
         record = {
-            "config_digest": self.config_digest,
-            "step": progress.step,
-            "device_seconds": progress.device_seconds,
-            "flops": meter.flops,
-            "bytes": meter.bytes,
-            "seconds_by_operation": meter.seconds_by_operation,
+            "progress": asdict(progress),
+            "operations": [[*astuple(operation), times] for operation, times in meter.done.items()],
         }
         write_tensors(self.storage, _name(progress.step), tensors, record)
         for name in self._names()[:-_GENERATIONS]:
@@ -52,13 +51,10 @@ class Checkpoints:
                 tensors, record = read_tensors(self.storage, name)
             except (FileNotFoundError, DamagedFile):
                 continue
-            if record["config_digest"] != self.config_digest:
-                continue
             training.load_state_dict(_under("training/", tensors))
             _load_optimizer(optimizer, _under("optimizer/", tensors))
-            meter.flops, meter.bytes = record["flops"], record["bytes"]
-            meter.seconds_by_operation = dict(record["seconds_by_operation"])
-            return Progress(record["step"], record["device_seconds"])
+            meter.done = Counter({Operation(*operation): times for *operation, times in record["operations"]})
+            return Progress(**record["progress"])
         return Progress()
 
     def _names(self) -> list[str]:

@@ -9,7 +9,9 @@ its operations. It is deterministic, the same on every machine, and independent 
 """
 
 import functools
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,25 +46,33 @@ class Device(Config):
 
 @dataclass
 class Meter:
-    """Adds up operations: the plan of a trial, or what a running one has done so far."""
+    """Counts operations: those that a trial plans, or those that a running one has done so far.
+
+    Counts, not sums of seconds: no rounding then tells a trial from its plan, however many steps it takes.
+    """
 
     device: Device
-    flops: int = 0
-    bytes: int = 0
-    seconds_by_operation: dict[str, float] = field(default_factory=dict)
+    done: Counter[Operation] = field(default_factory=Counter)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of all."""
+        return sum(times * operation.flops for operation, times in self.done.items())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes moved by all."""
+        return sum(times * operation.bytes for operation, times in self.done.items())
 
     @property
     def cost_s(self) -> float:
         """Modelled seconds on the reference device."""
-        return sum(self.seconds_by_operation.values())
+        return math.fsum(times * self.device.seconds(operation) for operation, times in self.done.items())
 
     def charge(self, operations: Iterable[Operation], times: int = 1) -> None:
         """Add operations, each done `times` times."""
         for operation in operations:
-            self.flops += times * operation.flops
-            self.bytes += times * operation.bytes
-            before = self.seconds_by_operation.get(operation.name, 0.0)
-            self.seconds_by_operation[operation.name] = before + times * self.device.seconds(operation)
+            self.done[operation] += times
 
     def metrics(self) -> dict[str, float]:
         """The totals, by metric name."""
@@ -80,33 +90,43 @@ def planned_metrics(config: "TrialConfig") -> dict[str, float]:
 def step_operations(config: "TrialConfig", shapes: Shapes) -> list[Operation]:
     """The nominal operations of one training step.
 
-    A backward pass is two products of the size of the forward one. It is derived, not counted, because torch's counter
-    overcounts the backward of grouped convolutions.
+    The backward pass of a product is one product of its size for each operand that wants a gradient: weights do, images
+    and features of the frozen teacher do not. It is derived, not counted, because torch's counter overcounts the
+    backward of grouped convolutions.
     """
-    student = _forward("student_forward", config.student, config, shapes.batch)
-    teacher = _forward("teacher_forward", config.teacher.model, config, shapes.batch)
-    heads = _heads(config, shapes)
-    operations = [student, teacher, heads, _times("student_backward", student, 2), _times("heads_backward", heads, 2)]
+    student = _layers(config.student, config, shapes.batch)
+    teacher = _layers(config.teacher.model, config, shapes.batch)
+    operations = [
+        _sum("student_forward", [(layer, 1) for layer in student]),
+        _sum("student_backward", [(layer, layer.operands_with_gradient) for layer in student]),
+        _sum("teacher_forward", [(layer, 1) for layer in teacher]),
+        *_heads(config, shapes),
+    ]
     if config.objective.sides:
         operations += config.memory.operations(shapes, config.objective.sides)
     return operations + config.objective.operations(shapes)
 
 
-def _times(name: str, operation: Operation, factor: int) -> Operation:
-    return Operation(name, factor * operation.flops, factor * operation.bytes)
+def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
+    flops = sum(times * layer.flops for layer, times in products)
+    return Operation(name, flops, sum(times * layer.bytes for layer, times in products))
 
 
-def _forward(name: str, model: ModelConfig, config: "TrialConfig", batch: int) -> Operation:
-    layers = _layers(model, config, batch)
-    return Operation(name, sum(layer.flops for layer in layers), sum(layer.bytes for layer in layers))
+def _heads(config: "TrialConfig", shapes: Shapes) -> list[Operation]:
+    """Both projections, or both classifiers; the teacher's classifier is frozen, its projection is not."""
+    reads_logits = config.objective.reads == "logits"
+    outputs = shapes.classes if reads_logits else shapes.width
+    student = _linear(shapes.batch, config.student.feature_width, outputs)
+    teacher = _linear(shapes.batch, config.teacher.model.feature_width, outputs)
+    return [
+        _sum("heads_forward", [(student, 1), (teacher, 1)]),
+        _sum("heads_backward", [(student, 2), (teacher, 0 if reads_logits else 1)]),
+    ]
 
 
-def _heads(config: "TrialConfig", shapes: Shapes) -> Operation:
-    outputs = shapes.classes if config.objective.reads == "logits" else shapes.width
-    inputs = (config.student.feature_width, config.teacher.model.feature_width)
-    flops = sum(2 * shapes.batch * width * outputs for width in inputs)
-    values = sum(shapes.batch * (width + outputs) + width * outputs for width in inputs)
-    return Operation("heads", flops, values * _FLOAT_BYTES)
+def _linear(batch: int, inputs: int, outputs: int) -> "Layer":
+    values = batch * (inputs + outputs) + inputs * outputs + outputs
+    return Layer(2 * batch * inputs * outputs, values * _FLOAT_BYTES, batch * outputs * _FLOAT_BYTES, 2)
 
 
 def _peak_bytes(config: "TrialConfig", shapes: Shapes) -> int:
@@ -134,6 +154,7 @@ class Layer:
     flops: int
     bytes: int
     output_bytes: int
+    operands_with_gradient: int
 
 
 @functools.cache
@@ -143,7 +164,7 @@ def count_layers(model: ModelConfig, channels: int, image_size: int, batch: int)
         network = model.build(channels)
         images = torch.empty(batch, channels, image_size, image_size)
     counter = _LayerCounter()
-    with torch.no_grad(), counter:
+    with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
         network(images)
     return counter.layers
 
@@ -159,5 +180,6 @@ class _LayerCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torc
             flops = flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=output)
             operands = [value for value in args if isinstance(value, Tensor)]
             bytes_moved = sum(tensor.nbytes for tensor in [*operands, output])
-            self.layers.append(Layer(int(flops), bytes_moved, output.nbytes))
+            with_gradient = sum(tensor.requires_grad for tensor in operands if tensor.dim() > 1)  # a bias is only added
+            self.layers.append(Layer(int(flops), bytes_moved, output.nbytes, with_gradient))
         return output

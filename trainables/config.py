@@ -29,7 +29,7 @@ from trainables.teacher import Teacher
 class TrialConfig(Config):
     """A fully fixed trial.
 
-    `steps` batches of `batch_size` are trained on (the global batch: with several workers each takes its share); at
+    `steps` batches of `batch_size` are trained on (the global batch: each of `workers` takes an equal share of it); at
     `rungs` evenly spaced steps, the last one included, the trial reports and may be stopped. `embedding` is the width D
     of the space in which student and teacher are contrasted. `device` is the reference that costs are stated on.
     """
@@ -48,6 +48,7 @@ class TrialConfig(Config):
     evaluation: Evaluation = Evaluation()
     device: Device = Device()
     seed: int = Field(0, ge=0, lt=2**63)
+    workers: int = Field(1, ge=1, le=10_000)
 
     def shapes(self) -> Shapes:
         """The sizes of one training step."""
@@ -78,6 +79,17 @@ class TrialConfig(Config):
         ]
         if isinstance(self.memory, Bank):
             rules.append(("memory.size", self.memory.size, "the number of source samples", samples))
+        if self.batch_size % self.workers:
+            raise PydanticCustomError(
+                "not_a_multiple_of",
+                "{path} must be a multiple of workers, {workers}; change it to {fitting}",
+                {
+                    "path": "batch_size",
+                    "value": self.batch_size,
+                    "workers": self.workers,
+                    "fitting": max(1, self.batch_size // self.workers) * self.workers,
+                },
+            )
         for path, value, limit_name, limit in rules:
             if value > limit:
                 raise PydanticCustomError(

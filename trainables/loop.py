@@ -22,13 +22,16 @@ from trainables.teacher import TeacherNetwork, load_teacher
 from trainables.tensor_files import tensors_digest
 from trainables.world import SingleWorld
 
+#: Where teachers are kept, beside the sweeps of a storage folder: every sweep may use them.
+TEACHERS = "cache/teachers"
+
 
 def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
     """Train one trial of a sweep. `workspace` is the sweep's storage folder; teachers are shared beside all sweeps."""
     trial_config = TrialConfig.model_validate(config)
     storage = Storage(workspace)
     task = trial_config.task.load()
-    teacher = load_teacher(trial_config.teacher, task, storage.folder("../cache/teachers"))
+    teacher = load_teacher(trial_config.teacher, task, storage.parent().folder(TEACHERS))
     checkpoints = Checkpoints(storage.folder(f"trials/{trial}"), trial_config.digest())
     return distil(trial_config, task, teacher, checkpoints, report, world)
 
@@ -46,7 +49,13 @@ def distil(
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
     arrived. Raises `TrialFailure` with the step if the loss is not finite.
     """
-    return _Trial(config, task, teacher, checkpoints, report, world or SingleWorld()).run()
+    world = world or SingleWorld()
+    if world.size != config.workers:
+        raise TrialFailure(
+            "user_error",
+            f"the trial wants `workers: {config.workers}`, but has {world.size}; give it that many",
+        )
+    return _Trial(config, task, teacher, checkpoints, report, world).run()
 
 
 class _Trial:
@@ -64,7 +73,6 @@ class _Trial:
         self.training = TrainingStep(config)
         self.optimizer = config.optimizer.build(self.training.parameters())
         self.meter = Meter(config.device)
-        self.loss = float("nan")
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
 
     def run(self) -> Outcome:
@@ -119,13 +127,14 @@ class _Trial:
 
     def _check(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
+            before = f" (it was {self.progress.loss:.6g} before)" if step else ""
             raise TrialFailure(
                 "nan",
-                f"the loss is {loss} at step {step} of {self.config.steps} (the last finite one was {self.loss:.6g}); "
+                f"the loss must be finite, but is {loss} at step {step} of {self.config.steps}{before}; "
                 "lower optimizer.learning_rate or raise objective.temperature",
             )
-        self.loss = loss
+        self.progress.loss = loss
 
     def _rung_metrics(self) -> dict[str, float]:
-        measured = {TRAIN_LOSS: self.loss, DEVICE_SECONDS: self.progress.device_seconds}
+        measured = {TRAIN_LOSS: self.progress.loss, DEVICE_SECONDS: self.progress.device_seconds}
         return {**measured, **self.meter.metrics(), **rung_measures(self.config, self.task, self.training.student)}

@@ -77,9 +77,9 @@ class Channel:
 def train_loop(loop_config: LoopConfig) -> None:
     """Train what the pool hands out, until it hands out nothing more. The function that `TorchTrainer` runs."""
     torch.set_num_threads(loop_config["threads"])
-    world: World = GroupWorld() if dist.is_initialized() else SingleWorld()
+    world: World = GroupWorld() if ray.train.get_context().get_world_size() > 1 else SingleWorld()
     channel = Channel(world)
-    pool = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
+    pool: Any = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
     slot = loop_config["slot"]
     run_trial, problem = _load(loop_config["run_trial"])
     problems = [other for other in channel.from_all(problem) if other]

@@ -22,6 +22,10 @@ class Storage:
         """A folder inside this one."""
         return Storage(f"{self.uri}/{name}")
 
+    def parent(self) -> "Storage":
+        """The folder that this one is in."""
+        return Storage(self.uri.rstrip("/").rpartition("/")[0])
+
     def read(self, name: str) -> bytes:
         """The content of a file; FileNotFoundError if there is none."""
         with self._filesystem.open_input_stream(f"{self._root}/{name}") as stream:

@@ -31,9 +31,17 @@ class Teacher(Config):
     seed: int = Field(0, ge=0)
 
     def digest(self, task: Task) -> str:
-        """SHA-256 of all that decides the weights: this config, the data, and the code of model and training."""
+        """SHA-256 of all that decides the weights: this config, the data, how it is augmented, and the code."""
         code = inspect.getsource(convnet) + inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
-        record = {"config": self.to_json(), "data": task.digest, "code": code, "torch": torch.__version__}
+        # the data's digest knows the images alone: tasks that differ in augmentation need teachers of their own
+        views = task.views(torch.arange(len(task.source.label_N)), epoch=0, seed=self.seed)
+        record = {
+            "config": self.to_json(),
+            "data": task.digest,
+            "views": hashlib.sha256(views.numpy().tobytes()).hexdigest(),
+            "code": code,
+            "torch": torch.__version__,
+        }
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 

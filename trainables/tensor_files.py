@@ -1,7 +1,7 @@
 """Named tensors on disk with a JSON record beside them: safetensors, so that a file cannot carry code.
 
-``<name>.safetensors`` is written first, then ``<name>.json`` with the SHA-256 of the former: a file pair is complete
-only when its record is there, and a record whose digest does not match its tensors is refused.
+``<name>.safetensors`` is written first, then ``<name>.json`` with the record and a SHA-256 over both: a file pair is
+complete only when its record is there, and a pair that does not match its digest is refused.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def write_tensors(storage: Storage, name: str, tensors: dict[str, Tensor], recor
     """Write tensors and their record under `name`."""
     content = safetensors.torch.save({key: tensor.contiguous() for key, tensor in tensors.items()})
     storage.write(f"{name}.safetensors", content)
-    stored = {"sha256": hashlib.sha256(content).hexdigest(), "record": record}
+    stored = {"sha256": _pair_digest(content, record), "record": record}
     storage.write(f"{name}.json", json.dumps(stored, sort_keys=True).encode())
 
 
@@ -34,12 +34,17 @@ def read_tensors(storage: Storage, name: str) -> tuple[dict[str, Tensor], dict[s
         expected, record = stored["sha256"], dict(stored["record"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFile(f"{storage.uri}/{name}.json is not a record of tensors ({error}); delete the pair") from error
-    found = hashlib.sha256(content).hexdigest()
+    found = _pair_digest(content, record)
     if found != expected:
         raise DamagedFile(
-            f"{storage.uri}/{name}.safetensors has SHA-256 {found}, its record says {expected}; delete the pair"
+            f"{storage.uri}/{name}.safetensors and .json have SHA-256 {found}, the latter says {expected}; "
+            "delete the pair"
         )
     return safetensors.torch.load(content), record
+
+
+def _pair_digest(content: bytes, record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode() + content).hexdigest()
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:

@@ -27,7 +27,7 @@ def log_importance(draws: Draws) -> Tensor:
 
     Added to a negative's log-score it keeps a sum over draws an unbiased estimate of the sum under uniform sampling.
     """
-    return -draws.logq_BK - draws.candidates_B.log().unsqueeze(1)
+    return -draws.logq_BK - draws.candidates_B.to(draws.logq_BK.dtype).log().unsqueeze(1)
 
 
 def contrast_operation(shapes: Shapes, sides: int) -> Operation:

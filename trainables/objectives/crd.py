@@ -1,5 +1,6 @@
 """Contrastive representation distillation: noise-contrastive estimation against a memory."""
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -86,14 +87,13 @@ class CRDLoss(nn.Module):
         negative_BK = negative_BK + log_importance(contrast.draws)
         if log_normaliser.isnan():
             _fix(log_normaliser, torch.cat([positive_B.unsqueeze(1), negative_BK], dim=1), world)
-        log_noise = (log_normaliser + torch.log(torch.tensor(float(negative_BK.shape[1])))).to(positive_B.dtype)
+        log_noise = (log_normaliser + math.log(negative_BK.shape[1])).to(positive_B.dtype)
         positive_loss_B = -logsigmoid(positive_B - log_noise)
         negative_loss_B = -logsigmoid(log_noise - negative_BK).sum(dim=1)
         return (positive_loss_B + negative_loss_B).mean()
 
 
 def _fix(log_normaliser: Tensor, log_scores: Tensor, world: World) -> None:
-    """Set the normaliser to the log of the mean score over the whole batch, in double precision: exp(1/T) is large."""
-    mean = log_scores.detach().double().exp().mean()
-    world.mean_([mean])
-    log_normaliser.copy_(mean.log())
+    """Set the normaliser to the log of the mean score over the whole batch; in logs, since exp(1/T) may overflow."""
+    own = log_scores.detach().double().flatten().logsumexp(dim=0, keepdim=True)
+    log_normaliser.copy_(world.gather(own).logsumexp(dim=0) - math.log(world.size * log_scores.numel()))

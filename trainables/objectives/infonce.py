@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from trainables.base import Config
 from trainables.objectives.contrast import contrast_operation, log_importance, negative_scores, positive_scores
@@ -53,5 +53,6 @@ class InfoNCELoss(nn.Module):
     def _direction(self, contrast: Contrast, anchor_BD: Tensor, positive_BD: Tensor, rows_MD: Tensor) -> Tensor:
         positive_B = positive_scores(anchor_BD, positive_BD) / self.temperature
         negative_BK = negative_scores(anchor_BD, rows_MD, contrast.draws) / self.temperature
-        logits = torch.cat([positive_B.unsqueeze(1), negative_BK + log_importance(contrast.draws)], dim=1)
-        return (logits.logsumexp(dim=1) - positive_B).mean()
+        against_B = (negative_BK + log_importance(contrast.draws)).logsumexp(dim=1)
+        # log(1 + exp(against - positive)), which keeps its digits where the loss is small
+        return -logsigmoid(positive_B - against_B).mean()

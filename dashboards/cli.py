@@ -1,0 +1,45 @@
+"""The command line of what a reader sees of a sweep. Loads neither Ray nor torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dashboards.front_figure import draw_front
+from sweeps.ids import check_id, newest
+from sweeps.ledger.history import History
+from sweeps.ledger.store import Ledger
+from sweeps.refusals import refusals
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback()
+def _commands() -> None:
+    """What a reader sees of a sweep."""
+
+
+@app.command()
+def front(
+    sweep: Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")] = None,
+    storage: Annotated[Path, typer.Option(help="Folder that holds sweeps.")] = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option(help="A .png, .svg or .pdf; in the sweep's folder if left out.")
+    ] = None,
+) -> None:
+    """Draw the compute-generalisation front of a sweep.
+
+    Example: python -m dashboards front --output front.png
+    """
+    with refusals():
+        chosen = check_id(sweep) if sweep else newest(storage)
+        with Ledger.open(storage / chosen) as ledger:
+            path = output or storage / chosen / "front.png"
+            draw_front(ledger.sweep, History.of(ledger.events()), ledger.spec["file"]["goals"], path)
+    Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,93 @@
+"""How a sweep searches, when it stops a trial early, and what it may use: the parts of a sweep file but its space."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainables.base import Config
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Tpe(Config):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011; several goals: Ozaki et al. 2022), the default.
+
+    The first `startup_trials` that end are drawn by chance.
+    """
+
+    name: Literal["tpe"] = "tpe"
+    seed: Seed = 0
+    startup_trials: int = Field(10, ge=1, le=100_000)
+
+
+class Nsga2(Config):
+    """A genetic algorithm (Deb et al. 2002): each generation of `population` trials is bred from the best before it.
+
+    A resumed sweep goes on well, but not exactly as an uninterrupted one would have.
+    """
+
+    name: Literal["nsga2"] = "nsga2"
+    seed: Seed = 0
+    population: int = Field(20, ge=2, le=100_000)
+
+
+class Random(Config):
+    """Independent draws: a baseline that every other search must beat."""
+
+    name: Literal["random"] = "random"
+    seed: Seed = 0
+
+
+class Gp(Config):
+    """Gaussian process (expected hypervolume improvement for several goals). Does not learn from pruned trials."""
+
+    name: Literal["gp"] = "gp"
+    seed: Seed = 0
+
+
+class Grid(Config):
+    """Every combination of at most `points` values of each range and all options of each choice, in a fixed order."""
+
+    name: Literal["grid"] = "grid"
+    points: int = Field(3, ge=2, le=10_000)
+
+
+SearchConfig = Annotated[Tpe | Nsga2 | Random | Gp | Grid, Field(discriminator="name")]
+
+
+class NoStop(Config):
+    """Every trial is trained to its end."""
+
+    name: Literal["none"] = "none"
+
+
+class NonDominated(Config):
+    """At each rung the best share `keep` of the trials that reached it goes on, ranked by non-domination.
+
+    Nobody is judged at a rung before `minimum` trials have reached it.
+    """
+
+    name: Literal["non_dominated"] = "non_dominated"
+    keep: float = Field(0.5, gt=0, lt=1)
+    minimum: int = Field(6, ge=2, le=100_000)
+
+
+StopConfig = Annotated[NoStop | NonDominated, Field(discriminator="name")]
+
+
+class Budget(Config):
+    """When the sweep is done: after so many `trials`, whatever their state."""
+
+    trials: int = Field(ge=1, le=1_000_000)
+
+
+class Resources(Config):
+    """What a sweep takes of the cluster. A trial is trained by `workers` workers, and `slots` trials run at a time.
+
+    ``auto`` is as many slots as the cluster has room for.
+    """
+
+    slots: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
+    workers: int = Field(1, ge=1, le=10_000)
+    cpus_per_worker: int = Field(1, ge=1, le=10_000)
+    gpus_per_worker: float = Field(0, ge=0, le=1_000)

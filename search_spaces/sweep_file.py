@@ -1,0 +1,134 @@
+"""The sweep file: one YAML that says which trials may exist, what is good, how to search, and when to stop."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from search_spaces.documents import Document, read
+from search_spaces.draws import CornerDraw
+from search_spaces.errors import ConfigErrors, Problem, nearest
+from search_spaces.overrides import apply
+from search_spaces.policies import Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
+from search_spaces.schema import value_at
+from search_spaces.space import Space
+from search_spaces.validation import faults
+from trainables.base import Config
+from trainables.config import TrialConfig, goal_metrics
+
+Goal = Literal["maximize", "minimize"]
+
+
+class SweepFile(Config):
+    """A sweep as it is written down. `trial` is a `TrialConfig` with distributions (`search_spaces.grammar`).
+
+    `goals` are metrics of the validation split, or planned compute, each to be maximised or minimised.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    description: str = Field("", max_length=10_000)
+    trial: dict[str, Any]
+    goals: Annotated[dict[str, Goal], Field(min_length=1, max_length=3)]
+    search: SearchConfig = Tpe()
+    stop: StopConfig = NoStop()
+    budget: Budget
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _search_and_stop_agree(self) -> Self:
+        if isinstance(self.search, Gp) and isinstance(self.stop, NonDominated):
+            raise PydanticCustomError(
+                "gp_with_stop",
+                "gp learns nothing from trials that were stopped, so it is offered without stopping only"
+                "; write `stop: {name: none}`, or search with tpe",
+                {"path": "stop.name", "value": self.stop.name},
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class LoadedSweep:
+    """A sweep file with its overrides, checked. `digest` is the SHA-256 of `file` as canonical JSON, defaults included.
+
+    `source` is the text of the file as it stood, before overrides.
+    """
+
+    file: SweepFile
+    space: Space
+    digest: str
+    source: str
+    overrides: tuple[str, ...]
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
+    """The sweep of a file and its ``--set`` values. Raises `ConfigErrors` with everything that is wrong in both."""
+    source, document = read(Path(path))
+    if not isinstance(document.tree, dict):
+        rule, fix = "a sweep file is a mapping of keys to values", "start it with `name:`"
+        raise ConfigErrors(document.name, [Problem("", document.tree, rule, fix, document.where(""))])
+    apply(document, overrides, partial(_default_at, document.tree))
+    file, file_problems = _file(document.tree)
+    space, space_problems = _space(document.tree.get("trial"))
+    goal_problems = _goal_problems(document.tree.get("goals"), space)
+    problems = _placed(document, [*file_problems, *space_problems, *goal_problems])
+    if problems or file is None or space is None:
+        raise ConfigErrors(document.name, problems)
+    digest = hashlib.sha256(json.dumps(file.to_json(), sort_keys=True).encode()).hexdigest()
+    return LoadedSweep(file, space, digest, source, tuple(overrides))
+
+
+_SMALLEST = {"name": "smallest", "trial": {}, "goals": {"goal": "maximize"}, "budget": {"trials": 1}}
+
+
+def _default_at(tree: dict[str, Any], path: Sequence[str]) -> Any:
+    if path[0] == "trial":
+        return value_at(TrialConfig, tree.get("trial", {}), path[1:])
+    return value_at(SweepFile, tree, path)
+
+
+def _file(tree: dict[str, Any]) -> tuple[SweepFile | None, list[Problem]]:
+    found = faults(SweepFile, tree)
+    if not found:
+        return SweepFile.model_validate_json(json.dumps(tree)), []
+    # Pydantic looks at rules on several parts only when each part is fine: so hold the good parts against them again.
+    wrong = {key for fault in found for key in fault.path[:1]}
+    good = {key: value for key, value in tree.items() if key not in wrong}
+    found += [fault for fault in faults(SweepFile, _SMALLEST | good) if fault.binds_several and fault not in found]
+    return None, [Problem(".".join(fault.path), fault.value, fault.rule, fault.fix) for fault in found]
+
+
+def _space(tree: Any) -> tuple[Space | None, list[Problem]]:
+    if not isinstance(tree, dict):
+        return None, []
+    try:
+        return Space.parse(tree, TrialConfig), []
+    except ConfigErrors as errors:
+        return None, [replace(problem, path=f"trial.{problem.path}".rstrip(".")) for problem in errors.problems]
+
+
+def _goal_problems(goals: Any, space: Space | None) -> list[Problem]:
+    """Goals that the trials of the space do not have, going by its first corner."""
+    if not isinstance(goals, dict):
+        return []
+    tree = space.suggest(CornerDraw(high=False, forced={})) if space else {}
+    known = goal_metrics(TrialConfig.model_validate_json(json.dumps(tree)))
+    rule = "a goal is a validation measure of the task, or planned compute"
+    return [Problem(f"goals.{goal}", goals[goal], rule, nearest(goal, known)) for goal in goals if goal not in known]
+
+
+def _placed(document: Document, found: Iterable[Problem]) -> list[Problem]:
+    """All problems in the order of the file, at their lines; where the text was unclear, nothing else is said."""
+    unclear = {problem.path for problem in document.problems}
+    placed = [replace(problem, where=document.where(problem.path)) for problem in found if problem.path not in unclear]
+    return sorted([*document.problems, *placed], key=_line)
+
+
+def _line(problem: Problem) -> int:
+    line = problem.where.rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0

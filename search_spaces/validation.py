@@ -1,0 +1,152 @@
+"""What a pydantic model has against a tree, as problems with a rule and a fix."""
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from search_spaces.errors import ABSENT, nearest
+from search_spaces.schema import keys_of, models_at, tag_of
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping of keys to values",
+    "model": "a mapping of keys to values",
+    "model_attributes": "a mapping of keys to values",
+}
+_BOUNDS = {
+    "greater_than": ("must be greater than {gt}", "write a value above {gt}"),
+    "greater_than_equal": ("must be at least {ge}", "write {ge} or more"),
+    "less_than": ("must be less than {lt}", "write a value below {lt}"),
+    "less_than_equal": ("must be at most {le}", "write {le} or less"),
+    "finite_number": ("must be a finite number", "write a finite number"),
+    "too_short": ("must have at least {min_length} items", "add items"),
+    "too_long": ("must have at most {max_length} items", "remove items"),
+    "string_pattern_mismatch": ("must match the pattern {pattern}", "write a value that matches"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that a model refuses: its path in the tree, what stands there, pydantic's name of the rule."""
+
+    path: tuple[str, ...]
+    value: Any
+    kind: str
+    rule: str
+    fix: str
+    binds_several: bool = False
+
+    @property
+    def unknown_key(self) -> bool:
+        """Whether the key rather than its value is wrong."""
+        return self.kind == "extra_forbidden"
+
+    @property
+    def wants_scalar(self) -> bool:
+        """Whether a number, a text or a truth value should stand here."""
+        return self.kind in ("int_type", "float_type", "bool_type", "string_type", "literal_error")
+
+
+def faults(model: type[BaseModel], tree: Mapping[str, Any]) -> list[Fault]:
+    """Everything that `model` refuses in a tree of plain values, at most one fault for each path; none if it fits.
+
+    As strict as the model, and a list stands for a tuple. A rule that binds several fields is stated at the path
+    that its error names (context key ``path``), and its message is ``rule; fix``.
+    """
+    try:
+        model.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        return _merged([_fault(model, tree, details) for details in error.errors(include_url=False)])
+    return []
+
+
+def _fault(model: type[BaseModel], tree: Mapping[str, Any], details: ErrorDetails) -> Fault:
+    context = details.get("ctx", {})
+    path = _path(tree, details["loc"])
+    value = details["input"]
+    if "path" in context:
+        path, value = (*path, *str(context["path"]).split(".")), context.get("value", ABSENT)
+    elif details["type"] == "missing":
+        value = ABSENT
+    elif details["type"].startswith("union_tag"):
+        path = (*path, "name")
+        value = value.get("name", ABSENT) if isinstance(value, dict) else value
+    elif isinstance(value, dict) and not path:
+        value = ABSENT
+    rule, fix = _rule_and_fix(model, details)
+    return Fault(path, value, details["type"], rule, fix, binds_several=not path or "path" in context)
+
+
+def _rule_and_fix(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
+    kind, location, context = details["type"], details["loc"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "there is no such key here", nearest(str(location[-1]), keys_of(models_at(model, location[:-1])))
+    if kind == "missing":
+        return "this key is required", "add it"
+    if kind == "union_tag_not_found":
+        names = [name for member in models_at(model, location) if (name := tag_of(member))]
+        return "`name` says which member of the family this is", f"add `name`, one of: {', '.join(names)}"
+    if kind in ("union_tag_invalid", "literal_error"):
+        names = re.findall(r"'([^']*)'", str(context.get("expected_tags", context.get("expected"))))
+        value = details["input"]
+        written = value.get("name") if isinstance(value, dict) else value
+        return f"must be one of: {', '.join(names)}", nearest(str(written), names)
+    if kind in _BOUNDS:
+        rule, fix = _BOUNDS[kind]
+        return rule.format(**context), fix.format(**context)
+    noun = _KINDS.get(re.sub(r"_(type|parsing|from_float|parsing_size)$", "", kind))
+    if noun:
+        quoted = isinstance(details["input"], str) and noun in ("a number", "a whole number", "true or false")
+        return f"must be {noun}", f"write {noun}{' without quotes' if quoted else ''}"
+    rule, _, fix = details["msg"].removeprefix("Value error, ").partition("; ")
+    return rule, fix or "change one of the values that the rule names"
+
+
+def without(tree: Mapping[str, Any], found: Iterable[Fault]) -> dict[str, Any]:
+    """A copy of the tree in which nothing stands at the faults' paths."""
+    copied = copy.deepcopy(dict(tree))
+    for fault in found:
+        path = fault.path[:-1] if fault.kind.startswith("union_tag") else fault.path
+        parent: Any = copied
+        for key in path[:-1]:
+            parent = parent.get(key) if isinstance(parent, dict) else None
+        if isinstance(parent, dict) and path:
+            parent.pop(path[-1], None)
+    return copied
+
+
+def _path(tree: Any, location: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The location without the tags that pydantic puts in for the member of a union."""
+    path: list[str] = []
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        if (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int)):
+            tree = tree[part]  # type: ignore[index]  # mypy forgets that a list comes with an int
+        elif not (last and isinstance(tree, dict)):
+            continue  # a tag, or the name of a member of a plain union
+        path.append(str(part))
+    return tuple(path)
+
+
+def _merged(found: list[Fault]) -> list[Fault]:
+    """A plain union (``int | "auto"``) is refused once for each member: one fault that states them all."""
+    by_path: dict[tuple[str, ...], Fault] = {}
+    for fault in found:
+        known = by_path.get(fault.path)
+        if known is None:
+            by_path[fault.path] = fault
+        elif fault.rule not in known.rule:
+            rule, fix = f"{known.rule}, or {fault.rule}", f"{known.fix}, or {fault.fix}"
+            by_path[fault.path] = replace(known, rule=rule, fix=fix)
+    return list(by_path.values())

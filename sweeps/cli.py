@@ -1,0 +1,265 @@
+"""The command line: submit a sweep, watch it, read what came out.
+
+Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 6 a security or integrity
+check refused; 130 and 143 stopped by a signal, can be resumed. Commands that only read load neither Ray nor torch.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import yaml
+from rich.console import Console
+
+from sweeps.front import best as best_of
+from sweeps.front import front as front_of
+from sweeps.ids import check_id, new_id, newest
+from sweeps.ledger.history import History, TrialRecord
+from sweeps.ledger.store import Ledger
+from sweeps.refusals import Refusal, redacted, refusals
+from sweeps.tables import front_table, sweep_panel, varying
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
+out = Console(width=None if sys.stdout.isatty() else 160)
+
+StorageOption = Annotated[
+    Path, typer.Option("--storage", help="Folder that holds sweeps, MLflow's database and caches.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SetOption = Annotated[list[str], typer.Option("--set", help="Override a key of the file, such as search.seed=3.")]
+FileArgument = Annotated[Path, typer.Argument(help="A sweep file (YAML).")]
+SweepArgument = Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")]
+RESULTS = Path("results")
+
+
+def main() -> None:
+    """Run the command line; every refusal is one message on stderr and an exit code."""
+    app()
+
+
+@app.command()
+def validate(file: FileArgument, overrides: SetOption = [], as_json: JsonOption = False) -> None:  # noqa: B006
+    """Check a sweep file and show what it would run; nothing is started.
+
+    Example: python -m sweeps validate search_spaces/digits.yaml --set budget.trials=64
+    """
+    with refusals():
+        from search_spaces.sweep_file import load
+        from sweeps.outline import outline, outline_table
+
+        described = outline(load(file, overrides))
+    if as_json:
+        _print_json(described)
+    else:
+        out.print(outline_table(described))
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    overrides: SetOption = [],  # noqa: B006
+    storage: StorageOption = RESULTS,
+    sweep: Annotated[str | None, typer.Option("--id", help="Id of the sweep; made from its name and the time.")] = None,
+) -> None:
+    """Run a sweep on this machine, to its end.
+
+    Example: python -m sweeps run search_spaces/digits.yaml
+    """
+    with refusals():
+        from search_spaces.sweep_file import load
+        from sweeps import session
+
+        loaded = load(file, overrides)
+        sweep = check_id(sweep or new_id(loaded.file.name))
+        session.create(loaded, storage, sweep)
+    out.print(f"sweep {sweep} in {storage / sweep}", highlight=False)
+    _drive(storage, sweep, accept_changed_code=False)
+
+
+@app.command()
+def resume(
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
+    accept_changed_code: Annotated[bool, typer.Option(help="Go on although the code is not what it was.")] = False,
+) -> None:
+    """Continue a sweep that was interrupted; finished trials stay as they are.
+
+    Example: python -m sweeps resume digits-20261122-191500
+    """
+    with refusals():
+        chosen = check_id(sweep) if sweep else newest(storage)
+    _drive(storage, chosen, accept_changed_code=accept_changed_code)
+
+
+@app.command()
+def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json: JsonOption = False) -> None:
+    """How far a sweep is, from its ledger alone.
+
+    Example: python -m sweeps status
+    """
+    with refusals(), _opened(sweep, storage) as (ledger, history):
+        file = ledger.spec["file"]
+        if as_json:
+            _print_json(
+                {
+                    "sweep": ledger.sweep,
+                    "state": history.closed or "open",
+                    "trials": history.counts(),
+                    "budget": file["budget"],
+                    "front": [trial.number for trial in front_of(history.trials.values(), file["goals"])],
+                    "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
+                }
+            )
+            return
+        state = history.closed or "open: running, or its driver was killed"
+        out.print(sweep_panel(ledger.sweep, history, file["goals"], file["budget"]["trials"], f"state: {state}"))
+        for trial in _failed(history):
+            out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
+
+
+@app.command()
+def front(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json: JsonOption = False) -> None:
+    """The compute-generalisation front of a sweep, cheapest point first.
+
+    Example: python -m sweeps front --json
+    """
+    with refusals(), _opened(sweep, storage) as (ledger, history):
+        goals = ledger.spec["file"]["goals"]
+        points = front_of(history.trials.values(), goals)
+        if as_json:
+            _print_json([_record(trial) for trial in points])
+        else:
+            _print_front(history, goals)
+
+
+@app.command()
+def best(
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
+    at_least: Annotated[list[str], typer.Option(help="Lower bound on a metric, such as transfer/knn_top1=0.6.")] = [],  # noqa: B006
+    at_most: Annotated[list[str], typer.Option(help="Upper bound on a metric, such as compute/cost_s=0.1.")] = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """The point of the front to take: its knee, or the best first goal within bounds. Chosen on validation.
+
+    Example: python -m sweeps best --at-most compute/cost_s=0.5
+    """
+    with refusals(), _opened(sweep, storage) as (ledger, history):
+        goals = ledger.spec["file"]["goals"]
+        points = front_of(history.trials.values(), goals)
+        chosen = best_of(points, goals, _bounds(at_least), _bounds(at_most))
+        if as_json:
+            _print_json(_record(chosen))
+            return
+        out.print(front_table([chosen], goals, varying(history.trials.values())))
+        out.print(yaml.safe_dump({"trial": chosen.config}, sort_keys=False), markup=False, highlight=False)
+
+
+@app.command()
+def sync(
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
+    rebuild: Annotated[bool, typer.Option(help="Delete the sweep's runs in MLflow first.")] = False,
+) -> None:
+    """Bring MLflow up to date with the ledger, for example after it was down or deleted.
+
+    Example: python -m sweeps sync --rebuild
+    """
+    with refusals(), _opened(sweep, storage) as (ledger, _):
+        from sweeps import tracking
+        from sweeps.mirroring import tracking as described
+
+        written = tracking.sync(storage / ledger.sweep, described(ledger.sweep, ledger.spec, storage), rebuild=rebuild)
+        out.print(f"{written} events written to MLflow")
+
+
+@app.command()
+def ui(
+    storage: StorageOption = RESULTS,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's pages on this machine, until Ctrl-C.
+
+    Example: python -m sweeps ui --port 5001
+    """
+    with refusals():
+        from sweeps.mlflow_pages import serve
+
+        serve(storage, port)
+
+
+def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
+    """Train to the end, then show the front and where to look at it; leaves with the exit code."""
+    with refusals():
+        from sweeps import session
+    try:
+        with refusals():
+            session.drive(storage, sweep, accept_changed_code=accept_changed_code)
+    except session.Interrupted as interrupt:
+        out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
+        raise SystemExit(128 + interrupt.signum) from None
+    with _opened(sweep, storage) as (ledger, history):
+        _print_front(history, ledger.spec["file"]["goals"])
+        _print_next(sweep, storage)
+        raise SystemExit(3 if _failed(history) else 0)
+
+
+def _print_front(history: History, goals: dict[str, Any]) -> None:
+    points = front_of(history.trials.values(), goals)
+    if not points:
+        out.print("the front is empty: no trial is complete yet")
+        return
+    out.print(front_table(points, goals, varying(history.trials.values())))
+    out.print("Chosen on validation; test/ is reported only.", style="dim")
+
+
+def _print_next(sweep: str, storage: Path) -> None:
+    flag = _storage_flag(storage)
+    tracked = os.environ.get("MLFLOW_TRACKING_URI") or f"{storage}/mlflow.db"
+    for line in (
+        f"stored in {storage / sweep} (ledger, checkpoints) and {redacted(tracked)} (MLflow)",
+        f"browse:   python -m sweeps ui{flag}",
+        f"picture:  python -m dashboards front {sweep}{flag}",
+        f"choose:   python -m sweeps best {sweep}{flag}",
+    ):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _storage_flag(storage: Path) -> str:
+    return "" if storage == RESULTS else f" --storage {storage}"
+
+
+def _failed(history: History) -> list[TrialRecord]:
+    return [trial for trial in history.trials.values() if trial.state == "failed"]
+
+
+def _record(trial: TrialRecord) -> dict[str, Any]:
+    return {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
+
+
+def _bounds(texts: list[str]) -> dict[str, float]:
+    bounds = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        try:
+            bounds[name] = float(value)
+        except ValueError:
+            raise Refusal(f"a bound is metric=number, and {text!r} is not; write transfer/knn_top1=0.6, say") from None
+    return bounds
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _opened(sweep: str | None, storage: Path) -> Iterator[tuple[Ledger, History]]:
+    """The ledger of a sweep, to read, and all that it says."""
+    chosen = check_id(sweep) if sweep else newest(storage)
+    with Ledger.open(storage / chosen) as ledger:
+        yield ledger, History.of(ledger.events())

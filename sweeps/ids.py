@@ -1,0 +1,34 @@
+"""Ids of sweeps: checked before they become part of a path."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from sweeps.refusals import Refusal
+
+_RULE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def check_id(sweep: str) -> str:
+    """`sweep` if it is an id; `Refusal` otherwise."""
+    if not _RULE.fullmatch(sweep):
+        raise Refusal(
+            "a sweep's id has 1 to 63 lower-case letters, digits and hyphens, the first not a hyphen, and this is "
+            f"{sweep!r}. Choose another"
+        )
+    return sweep
+
+
+def new_id(name: str) -> str:
+    """An id for a new sweep: its name and the time."""
+    return f"{name[:47].rstrip('-')}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def newest(storage: Path) -> str:
+    """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
+    ledgers = sorted(storage.glob("*/ledger.db*"), key=lambda path: path.stat().st_mtime)
+    if not ledgers:
+        raise Refusal(
+            f"there is no sweep in {storage.resolve()}. Run one with `python -m sweeps run`, or give its --storage"
+        )
+    return ledgers[-1].parent.name

@@ -1,0 +1,41 @@
+"""What can be wrong with a ledger, or with the wish to write to it."""
+
+
+class LedgerError(Exception):
+    """Base of all ledger errors. The message holds the rule, the value and what to change."""
+
+
+class LedgerMissing(LedgerError):
+    """There is no ledger at the place that was named."""
+
+
+class LedgerExists(LedgerError):
+    """A new sweep was to be created where one already is."""
+
+
+class NotALedger(LedgerError):
+    """The file or database at that place is something else, or damaged beyond opening."""
+
+
+class LedgerTooNew(LedgerError):
+    """The ledger was written by a newer version of this program."""
+
+
+class SweepTaken(LedgerError):
+    """Another live driver holds the sweep."""
+
+
+class NotClaimed(LedgerError):
+    """An event was to be appended by a ledger that never claimed the sweep."""
+
+
+class FenceLost(LedgerError):
+    """Another driver has claimed the sweep since this one did: nothing more may be written by this one."""
+
+
+class IllegalEvent(LedgerError):
+    """An event that cannot follow what the ledger holds. It is refused before it is written."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The ledger holds an event that cannot stand where it stands. Names its sequence number and the rule."""

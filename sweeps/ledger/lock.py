@@ -1,0 +1,61 @@
+"""At most one live driver per sweep. The operating system lets go of the lock when the driver dies, however it dies."""
+
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, text
+
+
+class DriverLock(Protocol):
+    """A lock that its holder's death releases."""
+
+    def acquire(self) -> bool:
+        """Whether the lock is ours now. Never waits."""
+
+    def release(self) -> None:
+        """Let go. Does nothing when the lock is not held."""
+
+
+def driver_lock(engine: Engine) -> DriverLock:
+    """A file lock beside a SQLite ledger; on PostgreSQL a lock of a session that stays open."""
+    if engine.dialect.name == "sqlite":
+        return _BesideFile(f"{engine.url.database}.lock")
+    return _OfSession(engine)
+
+
+class _BesideFile:
+    def __init__(self, path: str) -> None:
+        # Claimed by one thread, released by another (a signal handler, an exit hook).
+        self._lock = FileLock(path, timeout=0, thread_local=False)
+
+    def acquire(self) -> bool:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class _OfSession:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Connection | None = None
+
+    def acquire(self) -> bool:
+        session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # The table's identity, so that each sweep of a database has a lock of its own.
+        held = session.scalar(text("SELECT pg_try_advisory_lock('sweep'::regclass::oid::bigint)"))
+        if not held:
+            session.close()
+            return False
+        self._session = session
+        return True
+
+    def release(self) -> None:
+        if self._session is not None:
+            self._session.invalidate()  # the pool would keep the session, and the lock with it
+            self._session.close()
+            self._session = None

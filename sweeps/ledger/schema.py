@@ -1,0 +1,75 @@
+"""Tables of a ledger and the engine that reaches them: the only page that knows SQLite from PostgreSQL."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+
+SCHEMA_VERSION = 1
+LEDGER_FILE = "ledger.db"
+
+METADATA = MetaData()
+
+#: One row: a database (or PostgreSQL schema) holds one sweep.
+SWEEP = Table(
+    "sweep",
+    METADATA,
+    Column("id", String(63), primary_key=True),
+    Column("uid", String(32), nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("owner_host", String(255)),
+    Column("owner_pid", Integer),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String(40), nullable=False),
+    Column("key", String(255), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False),
+    Column("trial", Integer, index=True),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_WAIT_FOR_LOCK_S = 30
+
+
+def ledger_url(location: str | Path) -> URL:
+    """Database of a sweep: `ledger.db` in a local folder, or a `postgresql://` URL as it is."""
+    if isinstance(location, str) and location.startswith("postgresql"):
+        return make_url(location)
+    return URL.create("sqlite", database=str(Path(location) / LEDGER_FILE))
+
+
+def open_engine(url: URL) -> Engine:
+    """An engine whose transactions are real ones: what commits is on the disk, and readers do not block the writer."""
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": _WAIT_FOR_LOCK_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin in `_begin`: the driver would leave DDL outside of them
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def storage_problems(connection: Connection) -> list[str]:
+    """What the database itself finds wrong with its pages and indexes. PostgreSQL checks its own."""
+    if connection.dialect.name != "sqlite":
+        return []
+    rows: list[Any] = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
+    return [str(row) for row in rows if row != "ok"]

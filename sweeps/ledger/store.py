@@ -1,0 +1,221 @@
+"""The ledger in its database: events are appended by the one driver that holds the sweep, and read by anybody.
+
+What is promised: an event that `append` returned for is on the disk; one that it did not return for is there whole or
+not at all; the same event told twice is there once; a driver that another one has replaced can write nothing.
+"""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
+
+from sweeps.events import EVENT, Event
+from sweeps.ledger.errors import (
+    FenceLost,
+    LedgerCorrupt,
+    LedgerExists,
+    LedgerMissing,
+    LedgerTooNew,
+    NotALedger,
+    NotClaimed,
+    SweepTaken,
+)
+from sweeps.ledger.history import History
+from sweeps.ledger.lock import driver_lock
+from sweeps.ledger.schema import EVENTS, METADATA, SCHEMA_VERSION, SWEEP, ledger_url, open_engine, storage_problems
+
+_PAGE = 1000  # events fetched at a time: a reader holds no transaction open while it works on them
+
+
+class Ledger:
+    """One sweep's events. Made by `create` and `open`; close it, or use it as a context manager.
+
+    `sweep` is the sweep's id, `uid` this ledger's own, and `spec` the resolved sweep file. After `claim`, `history` is
+    the fold of everything that the ledger holds, kept up to date by `append`: what could not be folded is refused
+    before it is written. Appending and reading are safe from any thread.
+    """
+
+    def __init__(self, location: str | Path, engine: Engine, row: Row[Any]) -> None:
+        self.location = location
+        self.sweep: str = row.id
+        self.uid: str = row.uid
+        self.spec: dict[str, Any] = json.loads(row.spec)
+        self.fence: int | None = None
+        self.history = History()
+        self._engine = engine
+        self._lock = driver_lock(engine)
+        self._appending = threading.Lock()
+
+    @classmethod
+    def create(cls, location: str | Path, sweep: str, spec: dict[str, Any]) -> Self:
+        """A new ledger in the folder `location` (made if need be) or at a `postgresql://` URL of its own.
+
+        `spec` is the resolved sweep file as JSON values. Raises `LedgerExists`; of several at once, one succeeds.
+        """
+        if ledger_url(location).get_backend_name() == "sqlite":
+            Path(location).mkdir(parents=True, exist_ok=True)
+        engine = open_engine(ledger_url(location))
+        row = {"id": sweep, "uid": uuid4().hex, "schema_version": SCHEMA_VERSION, "spec": json.dumps(spec), "fence": 0}
+        try:
+            with engine.begin() as connection:
+                METADATA.create_all(connection, checkfirst=False)
+                connection.execute(insert(SWEEP).values(row))
+                created = connection.execute(select(SWEEP)).one()
+        except (OperationalError, ProgrammingError) as error:
+            engine.dispose()
+            with cls.open(location) as found:
+                raise LedgerExists(
+                    f"a sweep is created once, and {location} holds the sweep '{found.sweep}' already. "
+                    "Resume it, or give the new one another id"
+                ) from error
+        return cls(location, engine, created)
+
+    @classmethod
+    def open(cls, location: str | Path) -> Self:
+        """The ledger at `location`, to read or to claim. Raises `LedgerMissing`, `NotALedger` or `LedgerTooNew`."""
+        url = ledger_url(location)
+        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+            raise LedgerMissing(
+                f"a sweep's folder holds its ledger, and there is no {url.database}. Check the sweep's id"
+            )
+        engine = open_engine(url)
+        try:
+            with engine.begin() as connection:
+                row = connection.execute(select(SWEEP)).one()
+        except Exception as error:
+            engine.dispose()
+            raise NotALedger(f"no ledger can be read at {url.render_as_string()}: {error}. Restore a backup") from error
+        if row.schema_version > SCHEMA_VERSION:
+            engine.dispose()
+            raise LedgerTooNew(
+                f"this program reads ledgers up to schema version {SCHEMA_VERSION}, and {location} has version "
+                f"{row.schema_version}. Use the version of contrastive-sweeps that wrote it, or a newer one"
+            )
+        return cls(location, engine, row)
+
+    def claim(self) -> int:
+        """Take the sweep for this driver and return its fencing token; every earlier driver is shut out.
+
+        Raises `SweepTaken` while another live driver holds it, and `LedgerCorrupt` if the events do not fold.
+        """
+        if not self._lock.acquire():
+            with self._engine.begin() as connection:
+                holder = connection.execute(select(SWEEP.c.owner_pid, SWEEP.c.owner_host)).one()
+            raise SweepTaken(
+                f"a sweep has one driver, and '{self.sweep}' is held by process {holder.owner_pid} on "
+                f"{holder.owner_host}. Wait for it, or stop it and try again"
+            )
+        try:
+            fence = self._next_fence()
+            self.history = History.of(self.events())
+        except BaseException:
+            self._lock.release()
+            raise
+        self.fence = fence
+        return fence
+
+    def _next_fence(self) -> int:
+        owner = {SWEEP.c.owner_host: socket.gethostname(), SWEEP.c.owner_pid: os.getpid()}
+        with self._engine.begin() as connection:
+            connection.execute(update(SWEEP).values({SWEEP.c.fence: SWEEP.c.fence + 1, **owner}))
+            return int(connection.execute(select(SWEEP.c.fence)).scalar_one())
+
+    def append(self, event: Event) -> int | None:
+        """Write `event` and return its sequence number; None if its key is there already, and nothing changed.
+
+        Raises `FenceLost` once another driver has claimed the sweep, and `IllegalEvent` if the event cannot follow
+        what the ledger holds.
+        """
+        if self.fence is None:
+            raise NotClaimed(f"only a driver that holds the sweep may append {event.key}. Call claim() first")
+        with self._appending:
+            at = datetime.now(UTC)
+            with self._engine.begin() as connection:
+                self._hold_fence(connection)
+                if connection.scalar(select(EVENTS.c.seq).where(EVENTS.c.key == event.key)) is not None:
+                    return None
+                self.history.check(event)
+                seq = connection.execute(insert(EVENTS).values(_row(at, event)).returning(EVENTS.c.seq)).scalar_one()
+            self.history.apply(seq, at, event)
+        return int(seq)
+
+    def _hold_fence(self, connection: Connection) -> None:
+        # The update locks the row (PostgreSQL) or the database (SQLite) until the commit: no claim can come between,
+        # and events become visible in the order of their numbers, which is what lets a reader keep a cursor.
+        held = connection.execute(update(SWEEP).where(SWEEP.c.fence == self.fence).values(fence=self.fence))
+        if held.rowcount != 1:
+            raise FenceLost(
+                f"only the newest claim may write, and '{self.sweep}' was claimed again after token {self.fence}. "
+                "End this driver; the other one goes on"
+            )
+
+    def events(self, after: int = 0) -> Iterator[tuple[int, datetime, Event]]:
+        """Events with a sequence number above `after`, in order, up to the newest. Raises `LedgerCorrupt`."""
+        while True:
+            page = select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(_PAGE)
+            with self._engine.begin() as connection:
+                rows = connection.execute(page).all()
+            for row in rows:
+                yield row.seq, datetime.fromisoformat(row.at), _parse(row)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].seq
+
+    def count(self, after: int = 0) -> int:
+        """How many events have a sequence number above `after`."""
+        with self._engine.begin() as connection:
+            return connection.execute(select(func.count()).where(EVENTS.c.seq > after)).scalar_one()
+
+    def integrity_check(self) -> list[str]:
+        """Everything that is wrong with the ledger; empty when it is sound: pages, rows and the order of events."""
+        try:
+            with self._engine.begin() as connection:
+                problems = storage_problems(connection)
+            History.of(self.events())
+        except (LedgerCorrupt, DatabaseError) as error:
+            return [str(error)]
+        return problems
+
+    def close(self) -> None:
+        """Let go of the sweep, if it was claimed, and of the database."""
+        self.fence = None
+        self._engine.dispose()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        """The ledger itself; `close` follows at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+
+def _row(at: datetime, event: Event) -> dict[str, Any]:
+    # Not `model_dump_json`, which writes NaN as null: a diverged loss is part of the record.
+    body = json.dumps(event.model_dump(mode="json"))
+    trial = getattr(event, "trial", None)
+    return {"at": at.isoformat(), "key": event.key, "kind": event.kind, "trial": trial, "body": body}
+
+
+def _parse(row: Row[Any]) -> Event:
+    try:
+        event = EVENT.validate_json(row.body)
+    except ValidationError as error:
+        raise LedgerCorrupt(
+            f"event {row.seq} ({row.key}): its body is not an event of this version: {error}. "
+            "Restore a backup, or open the ledger with the version that wrote it"
+        ) from error
+    if (event.key, event.kind, getattr(event, "trial", None)) != (row.key, row.kind, row.trial):
+        raise LedgerCorrupt(f"event {row.seq}: its body says {event.key}, its row says {row.key}. Restore a backup")
+    return event

@@ -1,0 +1,109 @@
+"""What a sweep looks like while it runs: a live table on a terminal, one line per event anywhere else."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from sweeps.events import Closed, Ended, Event, Opened, Planned, Reported, Started
+from sweeps.front import Goals
+from sweeps.ledger.history import History
+from sweeps.ledger.store import Ledger
+from sweeps.tables import quantity, sweep_panel
+
+_INTERVAL_S = 0.5
+
+
+class Outbox(Protocol):
+    """What the view wants to know of the MLflow writer."""
+
+    last_error: str | None
+
+    @property
+    def lag(self) -> int:
+        """Events that are not in MLflow yet."""
+
+
+class LiveView:
+    """Follows a ledger in a thread of its own, as any reader would, until the block ends."""
+
+    def __init__(self, location: Path, outbox: Outbox, console: Console | None = None) -> None:
+        self._ledger = Ledger.open(location)
+        self._goals: Goals = self._ledger.spec["file"]["goals"]
+        self._outbox, self._console = outbox, console or Console()
+        self._history = History()
+        self._leave = threading.Event()
+        follow: Callable[[], None] = self._draw if self._console.is_terminal else self._print
+        self._thread = threading.Thread(target=follow, name="live-view", daemon=True)
+
+    def __enter__(self) -> "LiveView":
+        """Start to follow."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Show the last state and leave."""
+        self._leave.set()
+        self._thread.join(timeout=5)
+        self._ledger.close()
+
+    def _draw(self) -> None:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            last = False
+            while not last:
+                last = self._leave.wait(_INTERVAL_S)
+                self._news()
+                live.update(self._panel(), refresh=True)
+        self._console.print(self._panel())
+
+    def _panel(self) -> RenderableType:
+        file = self._ledger.spec["file"]
+        note = (
+            f"MLflow: {self._outbox.last_error}"
+            if self._outbox.last_error
+            else f"MLflow lag: {self._outbox.lag} events"
+        )
+        return sweep_panel(self._ledger.sweep, self._history, self._goals, file["budget"]["trials"], note)
+
+    def _print(self) -> None:
+        last = False
+        while not last:
+            last = self._leave.wait(_INTERVAL_S)
+            for at, event in self._news():
+                line = event_line(event, self._goals)
+                if line:
+                    self._console.print(f"{at:%H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def _news(self) -> list[tuple[datetime, Event]]:
+        news = []
+        for seq, at, event in self._ledger.events(after=self._history.last_seq):
+            self._history.apply(seq, at, event)
+            news.append((at.astimezone(), event))
+        return news
+
+
+def event_line(event: Event, goals: Goals) -> str:
+    """One line for a log; empty for what a reader need not see."""
+    match event:
+        case Opened():
+            return f"sweep opened by process {event.pid} on {event.host}"
+        case Planned() | Closed():
+            return ""
+        case Started():
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"trial {event.trial} started in slot {event.slot}{again}"
+        case Reported():
+            values = _values(event.metrics, goals)
+            return f"trial {event.trial} at {event.fidelity:.0%}: {values} -> {event.verdict}"
+        case Ended(state="failed"):
+            return f"trial {event.trial} failed: {event.failure}: {event.message}"
+        case Ended():
+            return f"trial {event.trial} {event.state}: {_values(event.metrics, goals)}"
+
+
+def _values(metrics: dict[str, float], goals: Goals) -> str:
+    return ", ".join(f"{goal}={quantity(goal, metrics[goal])}" for goal in goals if goal in metrics)

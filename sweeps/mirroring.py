@@ -1,0 +1,33 @@
+"""Where a sweep goes in MLflow, and how it introduces itself there."""
+
+from pathlib import Path
+from typing import Any
+
+from sweeps.tracking import Tracking, tracking_uri
+
+EXPERIMENT = "contrastive-sweeps"
+
+
+def tracking(sweep: str, spec: dict[str, Any], storage: Path) -> Tracking:
+    """Names and places for a sweep's mirror. Raises `Refusal` if ``MLFLOW_TRACKING_URI`` is not usable."""
+    return Tracking(
+        uri=tracking_uri(storage),
+        artifacts=storage / "artifacts",
+        experiment=EXPERIMENT,
+        description=_description(sweep, spec),
+        goals=spec["file"]["goals"],
+        dataset=str(spec["file"]["trial"].get("task", {}).get("name", "digits")),
+    )
+
+
+def _description(sweep: str, spec: dict[str, Any]) -> str:
+    goals = ", ".join(f"{way} `{goal}`" for goal, way in spec["file"]["goals"].items())
+    return "\n\n".join(
+        [
+            f"## {sweep}",
+            spec["file"]["description"].strip() or spec["file"]["name"],
+            f"Goals: {goals}. Trials on the front carry the tag `on_front = true`.",
+            f"```\npython -m sweeps front {sweep}\npython -m sweeps best {sweep}\npython -m sweeps resume {sweep}\n```",
+            f"```yaml\n{spec['source'].strip()}\n```",
+        ]
+    )

@@ -1,0 +1,59 @@
+"""What a sweep file would run, said before anything runs."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from search_spaces.draws import CornerDraw
+from search_spaces.nodes import Leaf, Range
+from search_spaces.policies import Grid
+from search_spaces.sweep_file import LoadedSweep
+from sweeps.tables import quantity
+from trainables.compute import planned_metrics
+from trainables.config import TrialConfig
+
+
+def outline(loaded: LoadedSweep) -> dict[str, Any]:
+    """The sweep as plain values: what varies, what it aims at, and the planned compute at the ends of the space."""
+    file = loaded.file
+    ends = [TrialConfig.model_validate(loaded.space.suggest(CornerDraw(high, {}))) for high in (False, True)]
+    low, high = (planned_metrics(config) for config in ends)
+    return {
+        "name": file.name,
+        "digest": loaded.digest,
+        "varies": {leaf.parameter: _written(leaf) for leaf in loaded.space.leaves},
+        "goals": file.goals,
+        "search": file.search.to_json(),
+        "stop": file.stop.to_json(),
+        "trials": _trials(loaded),
+        "resources": file.resources.to_json(),
+        "compute_at_low_ends": low,
+        "compute_at_high_ends": high,
+    }
+
+
+def outline_table(described: dict[str, Any]) -> RenderableType:
+    """The same for people."""
+    varies = Table("parameter", "range", title=f"{described['name']}: valid, nothing was started", title_justify="left")
+    for parameter, written in described["varies"].items():
+        varies.add_row(parameter, str(written))
+    low, high = described["compute_at_low_ends"], described["compute_at_high_ends"]
+    plan = Table.grid(padding=(0, 2))
+    plan.add_row("goals", ", ".join(f"{way} {goal}" for goal, way in described["goals"].items()))
+    plan.add_row(
+        "search", f"{described['search']['name']}, {described['trials']} trials, stop: {described['stop']['name']}"
+    )
+    for metric in low:
+        plan.add_row(metric, f"{quantity(metric, low[metric])} to {quantity(metric, high[metric])} a trial")
+    return Group(varies, plan)
+
+
+def _written(leaf: Leaf) -> Any:
+    return leaf.written if isinstance(leaf, Range) else {"choice": list(leaf.ends)}
+
+
+def _trials(loaded: LoadedSweep) -> int:
+    budget = loaded.file.budget.trials
+    search = loaded.file.search
+    return min(budget, loaded.space.size(search.points)) if isinstance(search, Grid) else budget

@@ -1,0 +1,1 @@
+"""What to try next: an Optuna study that is rebuilt from the ledger, asked and told."""

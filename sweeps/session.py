@@ -1,0 +1,179 @@
+"""One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
+
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import ray
+
+from search_spaces.draws import CornerDraw
+from search_spaces.policies import Resources
+from search_spaces.space import Space
+from search_spaces.sweep_file import LoadedSweep, SweepFile
+from sweeps.driver import Driver
+from sweeps.events import Closed, Opened
+from sweeps.ledger.store import Ledger
+from sweeps.live import LiveView
+from sweeps.mirroring import tracking
+from sweeps.provenance import code_digest, environment
+from sweeps.refusals import Refusal, Stopped
+from sweeps.search.study import Search
+from sweeps.slots.cluster import start_ray
+from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
+from sweeps.slots.tuning import TuneFailedError, run_trials
+from sweeps.tracking import MlflowWriter
+from sweeps.tune_adapters import DriverScheduler, DriverSearcher
+from trainables.config import TrialConfig
+from trainables.loop import TEACHERS
+from trainables.protocols import Task
+from trainables.storage import Storage
+from trainables.teacher import load_teacher
+
+_DRAIN_SECONDS = {"done": 60.0, "interrupted": 3.0, "error": 3.0}  # what is not in MLflow by then, `sync` brings there
+
+Reason = Literal["done", "interrupted", "error"]
+
+
+class SweepChanged(Refusal):
+    """A sweep cannot be resumed with other code or data than it began with."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM: `signum`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What a sweep's ledger says it is. `example` is one of its trials; the task is that of all."""
+
+    file: SweepFile
+    space: Space
+    example: TrialConfig
+    task: Task
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "_Sweep":
+        file = SweepFile.model_validate(ledger.spec["file"])
+        space = Space.parse(file.trial, TrialConfig)
+        example = TrialConfig.model_validate(space.suggest(CornerDraw(False, {})))
+        return cls(file, space, example, example.task.load())
+
+
+def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
+    """The ledger of a new sweep, with its file. Raises `LedgerExists`."""
+    spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": list(loaded.overrides)}
+    Ledger.create(storage / sweep, sweep, spec).close()
+
+
+def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> None:
+    """Hold the sweep and train until it is done; a signal ends it before, and it can be resumed.
+
+    Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
+    `Interrupted`, and `Stopped` when slots or Tune cannot go on.
+    """
+    with Ledger.open(storage / sweep) as ledger, _signals_interrupt():
+        fence = ledger.claim()
+        described = _Sweep.of(ledger)
+        _check_unchanged(ledger, described.task, accept_changed_code)
+        writer = MlflowWriter(storage / sweep, tracking(ledger.sweep, ledger.spec, storage))
+        reason: Reason = "error"
+        try:
+            ledger.append(_opened(fence, described.task))
+            with LiveView(storage / sweep, writer):
+                _train(ledger, described, storage)
+            reason = "done"
+        except Interrupted:
+            reason = "interrupted"
+            raise
+        except (SlotsLostError, TuneFailedError) as error:
+            raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
+        finally:
+            ledger.append(Closed(fence=fence, reason=reason))
+            writer.drain(_DRAIN_SECONDS[reason])
+            ray.shutdown()
+
+
+def _train(ledger: Ledger, sweep: _Sweep, storage: Path) -> None:
+    # The teacher is trained while Ray starts, once, instead of by every slot that finds none.
+    cache = Storage(str(storage)).folder(TEACHERS)
+    teacher = threading.Thread(target=load_teacher, args=(sweep.example.teacher, sweep.task, cache), daemon=True)
+    teacher.start()
+    start_ray()
+    slots = Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], str(storage / ledger.sweep))
+    search = Search(sweep.space, sweep.file.goals, sweep.file.search)
+    driver = Driver(ledger, sweep.file, search, slots.plan.slots, slots.pool.answer.remote)
+    teacher.join()
+    run_trials(DriverSearcher(driver), DriverScheduler(driver), slots)
+    slots.close()
+
+
+def _plan(resources: Resources) -> SlotPlan:
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    by_cpu = there.get("CPU", 0) / (resources.workers * resources.cpus_per_worker)
+    by_gpu = (
+        there.get("GPU", 0) / (resources.workers * resources.gpus_per_worker) if resources.gpus_per_worker else by_cpu
+    )
+    room = max(1, int(min(by_cpu, by_gpu)))
+    return SlotPlan(
+        slots=room if resources.slots == "auto" else resources.slots,
+        workers=resources.workers,
+        cpus_per_worker=resources.cpus_per_worker,
+        gpus_per_worker=resources.gpus_per_worker,
+    )
+
+
+def _opened(fence: int, task: Task) -> Opened:
+    return Opened(
+        fence=fence,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        code_digest=code_digest(),
+        data_digest=task.digest,
+        environment=environment(),
+    )
+
+
+def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> None:
+    if not ledger.history.sessions:
+        return
+    first = ledger.history.sessions[0].opened
+    if first.data_digest != task.digest:
+        raise SweepChanged(
+            f"a sweep keeps its data: '{ledger.sweep}' began with data digest {first.data_digest}, this is "
+            f"{task.digest}. Restore the data, or start a new sweep"
+        )
+    if first.code_digest != code_digest() and not accept_changed_code:
+        raise SweepChanged(
+            f"a sweep keeps its code: '{ledger.sweep}' began at commit {first.environment['git_commit'] or 'unknown'} "
+            f"with code digest {first.code_digest}, this is {code_digest()}. Check that commit out, start a new sweep, "
+            "or pass --accept-changed-code"
+        )
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for name in handled:
+            signal.signal(name, signal.SIG_DFL)
+        raise Interrupted(signum)
+
+    handled = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, before in handled.items():
+            signal.signal(name, before)

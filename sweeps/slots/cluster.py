@@ -1,0 +1,85 @@
+"""Ray itself: started on this machine, or joined where it runs. The settings of Ray that slots rely on stand here."""
+
+import importlib
+import logging
+import os
+import threading
+from pathlib import Path
+
+import ray
+from ray._private import ray_constants
+
+from sweeps.slots.pool import NAMESPACE
+
+ROOT = Path(__file__).parents[2]
+
+#: Read by Ray Train and Ray Tune in the driver; Train passes its own on to controllers and workers.
+SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how soon a lost worker or the end of a slot is noticed; 2 s unset
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker as in the driver
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record; no CSV, JSON or TensorBoard files
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # results carry events, not goals
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C belongs to the driver
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's snapshots are never read again
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+#: A local Ray starts as many processes at once as there are cores, and warns of any more.
+LOCAL_SETTINGS = {"RAY_worker_maximum_startup_concurrency": "16"}
+
+#: What Ray says about matters that are settled here: token authentication is on; Tune keeps no result files.
+SILENCED = ("ray._private.authentication.authentication_token_setup", "ray.tune.analysis.experiment_analysis")
+
+#: Room for messages; nothing large goes through the object store.
+STORE_BYTES = 200 * 1024 * 1024
+
+
+def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
+    """Start Ray on this machine, bound to loopback and with `cpus` (default: all), or join the cluster at `address`.
+
+    Workers import this checkout's packages, from whatever directory the driver was started.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for name in SILENCED:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # The heavy half of Ray and torch load while Ray's processes start.
+    threading.Thread(target=importlib.import_module, args=("sweeps.slots.tuning",), daemon=True).start()
+    if address is None:
+        _start_local(cpus)
+    else:
+        _join(address)
+    for name in ("ray", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _join(address: str) -> None:
+    packages = {"env_vars": {"PYTHONPATH": _python_path()}}
+    ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
+
+
+def _start_local(cpus: int | None) -> None:
+    for name, value in LOCAL_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # Ray's processes inherit it; a runtime_env would make Ray throw away the workers that it starts ahead.
+    os.environ["PYTHONPATH"] = _python_path()
+    # On Linux Ray replaces 127.0.0.1 by the machine's address, and listens there, unless it believes that it cannot
+    # form a cluster. It reads this from its environment when it is imported, which may have happened long before.
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    ray.init(
+        num_cpus=cpus,
+        namespace=NAMESPACE,
+        include_dashboard=False,
+        object_store_memory=STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _python_path() -> str:
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(ROOT)]
+    return os.pathsep.join([str(ROOT), *others])

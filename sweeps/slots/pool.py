@@ -1,0 +1,117 @@
+"""The pool: the one place where Tune's proxies, Train's workers and the driver meet. It keeps nothing durable.
+
+A named Ray actor that needs no CPU. Calls that wait for something (`next_event`, `take`, `report`) do not block others.
+Workers, which may not import `sweeps`, reach it by its name and speak plain dicts: the fields of `sweeps.events`.
+"""
+
+import asyncio
+from typing import Any
+
+import ray
+
+from sweeps.events import Ended, Reported, SlotEvent, Worker
+from sweeps.slots.state import ATTEMPTS, Job, PoolClosedError, PoolState, Superseded
+from trainables.outcomes import Verdict
+
+NAMESPACE = "contrastive-sweeps"
+
+#: Every waiting worker and proxy occupies one call of the actor.
+CALLS_AT_ONCE = 10_000
+
+
+class TrialPool:
+    """`PoolState` as an actor; see there for what each call means."""
+
+    def __init__(self, attempts: int = ATTEMPTS) -> None:
+        self._state = PoolState(attempts)
+        self._changed = asyncio.Condition()
+
+    async def submit(self, trial: int, config: dict[str, Any], attempt: int) -> None:
+        """Queue a trial; one that is known already stays as it is."""
+        self._state.submit(Job(trial, config, attempt))
+        await self._tell()
+
+    async def next_event(self, trial: int, after: int) -> tuple[int, SlotEvent]:
+        """Wait for the event of a trial that follows its event number `after`. Raises `PoolClosedError`."""
+        state = self._state
+        async with self._changed:
+            await self._changed.wait_for(lambda: state.events(trial, after) or state.closed)
+            events = state.events(trial, after)
+        if not events:
+            raise PoolClosedError(f"trial {trial} was left unfinished: {state.closed}")
+        return after + 1, events[0]
+
+    async def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
+        """Give the verdict on a rung of a trial."""
+        self._state.answer(trial, rung, verdict)
+        await self._tell()
+
+    async def forget(self, trial: int) -> None:
+        """Drop the events of a trial whose end the driver has recorded."""
+        self._state.forget(trial)
+
+    async def close(self, reason: str) -> None:
+        """Hand out no more trials."""
+        self._state.close(reason)
+        await self._tell()
+
+    async def vacate(self, slot: int) -> None:
+        """The worker group of a slot is gone for good."""
+        self._state.vacate(slot)
+        await self._tell()
+
+    async def snapshot(self) -> dict[str, Any]:
+        """What waits, what runs where, which slots gave up."""
+        return self._state.snapshot()
+
+    async def hello(self, slot: int, workers: list[dict[str, Any]]) -> int:
+        """A worker group (re)started; the answer names this group in its calls of `take`."""
+        generation = self._state.hello(slot, [Worker.model_validate(worker) for worker in workers])
+        await self._tell()
+        return generation
+
+    async def take(self, slot: int, generation: int) -> dict[str, Any] | None:
+        """Wait for a trial to train: its number, attempt and config. None: there will be none, leave."""
+        state = self._state
+        async with self._changed:
+            await self._changed.wait_for(lambda: state.ready(slot, generation))
+            taken = state.take(slot, generation)
+        if taken is None:
+            return None
+        await self._tell()
+        job, attempt = taken
+        return {"trial": job.trial, "attempt": attempt, "config": job.config}
+
+    async def report(self, payload: dict[str, Any]) -> Verdict | Superseded:
+        """Take in a report of a trial at a rung and wait for the driver's verdict."""
+        report = Reported.model_validate(payload)
+        self._state.report(report)
+        await self._tell()
+        async with self._changed:
+            while (verdict := self._state.verdict(report)) is None:
+                await self._changed.wait()
+        return verdict
+
+    async def end(self, payload: dict[str, Any]) -> None:
+        """Take in the end of a trial."""
+        self._state.end(Ended.model_validate(payload))
+        await self._tell()
+
+    async def give_up(self, slot: int, message: str) -> None:
+        """A slot cannot train any trial."""
+        self._state.give_up(slot, message)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def start_pool(name: str, attempts: int = ATTEMPTS) -> Any:
+    """Start a pool of this name and return its actor handle; the pool ends when the handle is dropped."""
+    options = {"name": name, "namespace": NAMESPACE, "num_cpus": 0, "max_concurrency": CALLS_AT_ONCE}
+    return ray.remote(TrialPool).options(**options).remote(attempts)
+
+
+def find_pool(name: str) -> Any:
+    """Actor handle of the pool of this name. Raises ValueError when there is none."""
+    return ray.get_actor(name, namespace=NAMESPACE)

@@ -1,0 +1,144 @@
+"""The slots of a sweep: worker groups of Ray Train that stay, each held by a `TorchTrainer` in a thread here."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from sweeps.slots.pool import NAMESPACE, start_pool
+from trainables.ray_worker import LoopConfig, train_loop
+
+log = logging.getLogger(__name__)
+
+TRIAL_FUNCTION = "trainables.loop:run_trial"
+
+#: How long `close` waits for slots; one whose worker was just lost needs some 10 s to come back and hear of the end.
+CLOSE_SECONDS = 60.0
+
+
+class SlotsLostError(RuntimeError):
+    """No slot is left that could train; the message holds each slot's reason."""
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """How many slots, what each of their workers has, and the function that trains a trial, "module:function"."""
+
+    slots: int
+    workers: int = 1
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 0.0
+    run_trial: str = TRIAL_FUNCTION
+
+    def check_fits(self) -> None:
+        """Raise ValueError if the cluster cannot hold all slots at once: the last would wait for the first to end."""
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray
+        asked = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        for resource, each in asked.items():
+            total, has = self.slots * self.workers * each, there.get(resource, 0)
+            if total > has:
+                raise ValueError(
+                    f"{self.slots} slots of {self.workers} workers with {each:g} {resource} need {total:g} {resource}, "
+                    f"but the cluster has {has:g}: ask for fewer slots, or for less per worker"
+                )
+
+    def scaling(self) -> ScalingConfig:
+        """The worker group of one slot, as Ray Train asks for it."""
+        resources: dict[str, float] = {"CPU": self.cpus_per_worker}
+        if self.gpus_per_worker:
+            resources["GPU"] = self.gpus_per_worker
+        return ScalingConfig(num_workers=self.workers, use_gpu=self.gpus_per_worker > 0, resources_per_worker=resources)
+
+
+class Slots:
+    """Slots that run, and the pool (`pool`, an actor handle; `pool_name`) that feeds them.
+
+    `workspace` is the sweep's storage folder. `session` must be new for each start: Ray Train would otherwise resume
+    what an earlier run of the same name left.
+    """
+
+    def __init__(self, plan: SlotPlan, sweep: str, session: str, workspace: str) -> None:
+        plan.check_fits()
+        self.plan, self.workspace = plan, workspace
+        self.name = f"{sweep}-{session}"
+        self.pool_name = f"{self.name}-pool"
+        self.pool: Any = start_pool(self.pool_name)
+        self.failures: dict[int, str] = {}
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._run, args=(slot,), name=f"slot-{slot}", daemon=True)
+            for slot in range(plan.slots)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> "Slots":
+        """Slots that are closed on the way out."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self.close()
+
+    def lost(self) -> bool:
+        """Whether every slot failed for good."""
+        return len(self.failures) == self.plan.slots
+
+    def check(self) -> None:
+        """Raise `SlotsLostError` if every slot failed for good."""
+        if self.lost():
+            raise SlotsLostError("; ".join(f"slot {slot}: {why}" for slot, why in sorted(self.failures.items())))
+
+    def close(self) -> None:
+        """Let idle workers leave at once and busy ones at their next report, and wait for them."""
+        self._closing = True
+        try:
+            ray.get(self.pool.close.remote("the slots were closed"))
+        except ray.exceptions.RayError as error:
+            log.warning("the pool of %s is gone: %s", self.name, error)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self, slot: int) -> None:
+        """Keep one slot until it is closed; note why if it ends before."""
+        try:
+            self._trainer(slot).fit()
+            why = ray.get(self.pool.snapshot.remote())["problems"].get(slot, "its workers left before the end")
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        if not self._closing:
+            self._fail(slot, why)
+
+    def _fail(self, slot: int, why: str) -> None:
+        log.warning("slot %d of %s is lost: %s", slot, self.name, why)
+        self.failures[slot] = why
+        self.pool.vacate.remote(slot)
+        if self.lost():
+            self.pool.close.remote("every slot was lost")
+
+    def _trainer(self, slot: int) -> TorchTrainer:
+        loop_config = LoopConfig(
+            pool=self.pool_name,
+            namespace=NAMESPACE,
+            slot=slot,
+            threads=self.plan.cpus_per_worker,
+            workspace=self.workspace,
+            run_trial=self.plan.run_trial,
+        )
+        return TorchTrainer(
+            train_loop,  # type: ignore[arg-type]  # ray wants a plain dict
+            train_loop_config=dict(loop_config),
+            scaling_config=self.plan.scaling(),
+            run_config=RunConfig(
+                name=f"{self.name}-slot-{slot}",
+                storage_path=f"{self.workspace}/ray",
+                # Lost workers cost their trial an attempt, not the slot its life; a group that never fits is an error.
+                failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),  # type: ignore[call-arg]  # V1 to mypy
+            ),
+        )

@@ -1,0 +1,223 @@
+"""What the pool knows, without Ray: which trials wait, which run where, and what each of them has said.
+
+A trial goes to one slot at a time. When the worker group of that slot is lost, the trial becomes a new attempt at the
+head of the queue; whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said and
+answered at a rung stands, whichever attempt got there first. Every trial ends by exactly one `Ended`.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sweeps.events import Ended, Reported, SlotEvent, Started, Worker
+from trainables.outcomes import Verdict
+
+ATTEMPTS = 3
+
+#: Said to a worker whose attempt is not the current one: it drops the trial and takes the next.
+Superseded = Literal["superseded"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to be trained. `attempt` is the number of its first attempt here: above 1 when a sweep is resumed."""
+
+    trial: int
+    config: dict[str, Any]
+    attempt: int = 1
+
+
+class PoolClosedError(RuntimeError):
+    """No trial is trained any more; the message says why."""
+
+
+@dataclass
+class _Trial:
+    job: Job
+    attempt: int
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    events: list[SlotEvent] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Ended)
+
+    @property
+    def stopped(self) -> bool:
+        return "stop" in self.verdicts.values()
+
+    def reports(self) -> list[Reported]:
+        return [event for event in self.events if isinstance(event, Reported)]
+
+
+@dataclass
+class _Slot:
+    workers: list[Worker]
+    trained: int = 0
+    generation: int = 0
+    trial: int | None = None
+
+
+class PoolState:
+    """The queue of trials, the slots and the events of every trial; `attempts` is how many workers a trial may lose."""
+
+    def __init__(self, attempts: int = ATTEMPTS) -> None:
+        self.attempts = attempts
+        self.closed: str | None = None
+        self.problems: dict[int, str] = {}
+        self._queue: deque[int] = deque()
+        self._trials: dict[int, _Trial] = {}
+        self._slots: dict[int, _Slot] = {}
+
+    # Proxies
+
+    def submit(self, job: Job) -> None:
+        """Queue a trial; one that is known already stays as it is."""
+        if job.trial not in self._trials:
+            self._trials[job.trial] = _Trial(job, job.attempt)
+            self._queue.append(job.trial)
+
+    def events(self, trial: int, after: int = 0) -> list[SlotEvent]:
+        """What a trial has said, from its event number `after` + 1 on."""
+        return self._trials[trial].events[after:]
+
+    # The driver
+
+    def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
+        """Give the verdict on a rung. The first one stands; one on a trial that is over changes nothing."""
+        known = self._trials.get(trial)
+        if known is None or known.ended:
+            return
+        known.verdicts.setdefault(rung, verdict)
+        if known.stopped and trial in self._queue:  # its worker was lost while it waited for this answer
+            self._queue.remove(trial)
+            self._end_pruned(known)
+
+    def forget(self, trial: int) -> None:
+        """Drop the events of a trial whose end the driver has recorded."""
+        self._trials.pop(trial, None)
+
+    def close(self, reason: str) -> None:
+        """Hand out no more trials: idle workers leave at once, busy ones at their next report."""
+        self.closed = self.closed or reason
+
+    def snapshot(self) -> dict[str, Any]:
+        """Trials waiting, the trial running per slot, why slots gave up, and whether the pool is closed."""
+        return {
+            "waiting": list(self._queue),
+            "running": {number: slot.trial for number, slot in self._slots.items() if slot.trial is not None},
+            "problems": dict(self.problems),
+            "closed": self.closed,
+        }
+
+    # Workers
+
+    def hello(self, slot: int, workers: list[Worker]) -> int:
+        """A worker group (re)started: what ran in its slot was lost. The answer is the group's generation."""
+        generation = self._slots[slot].generation + 1 if slot in self._slots else 1
+        self.vacate(slot)
+        self._slots[slot] = _Slot(workers, generation=generation)
+        return generation
+
+    def vacate(self, slot: int) -> None:
+        """The worker group of a slot is gone: its trial gets a new attempt before any other trial, or its end."""
+        lost = self._slots[slot].trial if slot in self._slots else None
+        if lost is None:
+            return
+        self._slots[slot].trial = None
+        trial = self._trials[lost]
+        if trial.stopped:
+            self._end_pruned(trial)
+        elif trial.attempt - trial.job.attempt + 1 >= self.attempts:
+            self._end_lost(trial)
+        else:
+            trial.attempt += 1
+            self._queue.appendleft(lost)
+
+    def current(self, slot: int, generation: int) -> bool:
+        """Whether this is still the worker group of the slot."""
+        return self._slots[slot].generation == generation
+
+    def ready(self, slot: int, generation: int) -> bool:
+        """Whether `take` has an answer."""
+        return bool(self._queue or self.closed) or not self.current(slot, generation)
+
+    def take(self, slot: int, generation: int) -> tuple[Job, int] | None:
+        """The next trial for a slot and its attempt; None when there will be none for this worker group."""
+        if self.closed or not self.current(slot, generation):
+            return None
+        trial, group = self._trials[self._queue.popleft()], self._slots[slot]
+        group.trial = trial.job.trial
+        started = Started(
+            trial=group.trial,
+            attempt=trial.attempt,
+            slot=slot,
+            slot_trials=group.trained,
+            workers=group.workers,
+        )
+        trial.events.append(started)
+        group.trained += 1
+        return trial.job, trial.attempt
+
+    def report(self, report: Reported) -> None:
+        """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""
+        trial = self._current(report.trial, report.attempt)
+        if trial and report.rung not in [earlier.rung for earlier in trial.reports()]:
+            trial.events.append(report)
+
+    def verdict(self, report: Reported) -> Verdict | Superseded | None:
+        """The answer to a report; None while the driver has not given it."""
+        trial = self._current(report.trial, report.attempt)
+        if trial is None or self.closed:
+            return "superseded"
+        return "stop" if trial.stopped else trial.verdicts.get(report.rung)
+
+    def end(self, end: Ended) -> None:
+        """Take in the end of a trial, unless its attempt is superseded or it has ended."""
+        trial = self._current(end.trial, end.attempt)
+        if trial is None:
+            return
+        trial.events.append(end)
+        for slot in self._slots.values():
+            if slot.trial == end.trial:
+                slot.trial = None
+
+    def give_up(self, slot: int, message: str) -> None:
+        """A slot cannot train any trial, and says why."""
+        self.problems[slot] = message
+
+    def _current(self, trial: int, attempt: int) -> _Trial | None:
+        known = self._trials.get(trial)
+        if known is None or known.ended or known.attempt != attempt:
+            return None
+        return known
+
+    def _end_pruned(self, trial: _Trial) -> None:
+        last = trial.reports()[-1]
+        trial.events.append(
+            Ended(
+                trial=last.trial,
+                attempt=trial.attempt,
+                state="pruned",
+                step=last.step,
+                fidelity=last.fidelity,
+                metrics=last.metrics,
+            )
+        )
+
+    def _end_lost(self, trial: _Trial) -> None:
+        reports = trial.reports()
+        tried = trial.attempt - trial.job.attempt + 1
+        trial.events.append(
+            Ended(
+                trial=trial.job.trial,
+                attempt=trial.attempt,
+                state="failed",
+                step=reports[-1].step if reports else 0,
+                fidelity=reports[-1].fidelity if reports else 0.0,
+                metrics=reports[-1].metrics if reports else {},
+                failure="worker_lost",
+                message=f"its workers died in each of {tried} attempts (limit {self.attempts}): look at the memory "
+                "that the trial needs and at the logs of its slot",
+            )
+        )

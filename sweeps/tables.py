@@ -1,0 +1,118 @@
+"""Sweeps as terminal tables: the state of one, its front, one trial."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.front import Goals, front
+from sweeps.ledger.history import TRIAL_STATES, History, TrialRecord
+from trainables.metrics import BYTES, COST_S, DEVICE_SECONDS, FLOPS, PEAK_BYTES, on_test
+
+_STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
+
+#: Metrics with a unit; the others are shares.
+_UNITS = {COST_S: "s", DEVICE_SECONDS: "s", FLOPS: "FLOP", BYTES: "B", PEAK_BYTES: "B"}
+_PREFIXES = {1e15: "P", 1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
+
+
+def quantity(metric: str, value: float) -> str:
+    """A metric's value as people write it: ``0.683``, ``12.1 ms``, ``3.4 GFLOP``."""
+    if metric not in _UNITS:
+        return f"{value:.3f}"
+    scale = next((scale for scale in _PREFIXES if abs(value) >= scale), 1.0)
+    return f"{value / scale:.3g} {_PREFIXES[scale]}{_UNITS[metric]}"
+
+
+def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: str) -> RenderableType:
+    """Trials by state, the front's size, best values, cost so far and the time that is left."""
+    counts = history.counts()
+    done = counts["complete"] + counts["pruned"] + counts["failed"]
+    states = Text("  ").join(Text(f"{state} {counts[state]}", style=_STATE_STYLES[state]) for state in TRIAL_STATES)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("trials", f"{done} of {budget}", states)
+    facts.add_row("", "", ProgressBar(total=budget, completed=done, width=60))
+    facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
+    facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
+    facts.add_row("time", _clock(elapsed(history)), _left(history, done, budget))
+    return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
+
+
+def front_table(trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
+    """The front, cheapest first: goals, the test values of the same measures, and what varies."""
+    table = Table(title="Front: complete trials that no other beats", title_justify="left")
+    table.add_column("trial", justify="right")
+    tests = [on_test(goal) for goal in goals if any(on_test(goal) in trial.metrics for trial in trials)]
+    for name in (*goals, *tests, *varying):
+        table.add_column(_heading(name), justify="right", no_wrap=True)
+    for trial in trials:
+        values = [quantity(name, trial.metrics[name]) if name in trial.metrics else "-" for name in (*goals, *tests)]
+        config = flat(trial.config)
+        table.add_row(str(trial.number), *values, *(_shown(config.get(path)) for path in varying))
+    return table
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of a config by dotted path."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def varying(trials: Iterable[TrialRecord]) -> list[str]:
+    """The config paths in which trials differ, in the order of the config."""
+    configs = [flat(trial.config) for trial in trials]
+    paths = dict.fromkeys(path for config in configs for path in config)
+    return [path for path in paths if len({str(config.get(path)) for config in configs}) > 1]
+
+
+def cost_so_far(history: History) -> float:
+    """Modelled seconds of everything trained: ended trials in full or up to where they were stopped."""
+    return sum(trial.compute.get(COST_S, 0.0) * trial.fidelity for trial in history.trials.values())
+
+
+def elapsed(history: History) -> timedelta:
+    """Time that drivers have held the sweep."""
+    now = datetime.now(UTC)
+    return sum(((s.closed_at or now) - s.opened_at for s in history.sessions[-1:]), timedelta())
+
+
+def _best_values(history: History, goals: Goals) -> str:
+    complete = [trial.metrics for trial in history.trials.values() if trial.state == "complete"]
+    best = []
+    for goal, way in goals.items():
+        values = [metrics[goal] for metrics in complete if goal in metrics]
+        if values:
+            best.append(f"best {goal} {quantity(goal, min(values) if way == 'minimize' else max(values))}")
+    return ", ".join(best)
+
+
+def _left(history: History, done: int, budget: int) -> str:
+    opened = history.sessions[-1].opened_at if history.sessions else None
+    here = [t for t in history.trials.values() if t.ended and opened and t.ended >= opened]
+    if not here or history.closed:
+        return ""
+    first = min(attempt.started for trial in here for attempt in trial.attempts)
+    per_trial = (datetime.now(UTC) - first) / len(here)
+    return f"about {_clock(per_trial * (budget - done))} left"
+
+
+def _clock(duration: timedelta) -> str:
+    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _heading(name: str) -> str:
+    """A metric or config path broken where it has joints, so that many columns fit beside each other."""
+    return name.replace("/", "/\n").replace(".", ".\n")
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

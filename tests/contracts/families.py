@@ -1,0 +1,26 @@
+"""The families and their tables. A member enrols in every contract test by standing in its table."""
+
+from itertools import chain
+from typing import Any
+
+from tests.trainables.trials import members
+from trainables.base import Config
+from trainables.evaluation import Evaluation
+from trainables.memory import MemoryConfig
+from trainables.models import ModelConfig
+from trainables.negatives import NegativesConfig
+from trainables.objectives import ObjectiveConfig
+from trainables.tasks import TaskConfig
+
+#: The tables of the families whose member is chosen by `name`.
+NAMED: dict[str, list[type[Config]]] = {
+    "tasks": members(TaskConfig),
+    "models": members(ModelConfig),
+    "objectives": members(ObjectiveConfig),
+    "memory": members(MemoryConfig),
+    "negatives": members(NegativesConfig),
+}
+
+PROBES: list[Any] = Evaluation().probes()
+
+ALL_MEMBERS: list[type[Config]] = [*chain.from_iterable(NAMED.values()), *(type(probe) for probe in PROBES)]

@@ -1,0 +1,116 @@
+"""What holds for every objective, with every memory and every sampler of negatives."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.contracts.families import NAMED
+from tests.trainables.trials import all_combinations, combination_id, small, small_trial, teacher_of
+from trainables.base import Config
+from trainables.config import TrialConfig
+from trainables.protocols import Contrast, World
+from trainables.step import TrainingStep
+from trainables.world import SingleWorld
+
+each_objective = pytest.mark.parametrize("member", NAMED["objectives"], ids=lambda member: member.__name__)
+each_combination = pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+WORLD = SingleWorld()
+
+
+class Watched(torch.nn.Module):
+    """The objective, and the contrast that it was given, with rows that would collect gradient."""
+
+    def __init__(self, objective: torch.nn.Module) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, contrast: Contrast, world: World) -> Tensor:
+        self.contrast = contrast
+        loss: Tensor = self.objective(contrast, world)
+        return loss
+
+
+def steps(config: TrialConfig, count: int) -> tuple[TrainingStep, Tensor]:
+    """The parts of a trial after `count` steps, without an optimiser, and the last loss with its gradient taken."""
+    task = config.task.load()
+    training = TrainingStep(config)
+    training.objective = Watched(training.objective)
+    for step in range(count):
+        sample_B = torch.arange(config.batch_size) + step * config.batch_size // 2
+        training.zero_grad()
+        images = task.views(sample_B, epoch=step, seed=0)
+        loss = training(images, sample_B, step, teacher_of(config.teacher, config.task), WORLD)
+        loss.backward()
+        training.commit(WORLD)
+    return training, loss
+
+
+@each_objective
+def test_declares_what_it_reads(member: type[Config]) -> None:
+    objective = small(member)
+    assert objective.reads in ("embeddings", "logits")
+    assert objective.sides in (0, 1, 2)
+    assert isinstance(objective.uses_labels, bool)
+    assert (objective.sides == 0) == (objective.reads == "logits")
+
+
+@each_combination
+def test_loss_and_gradient_are_finite_and_reach_every_weight(config: TrialConfig) -> None:
+    training, loss = steps(config, 3)
+    assert loss.shape == ()
+    assert math.isfinite(loss.item())
+    for name, parameter in training.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@each_combination
+def test_memory_and_what_is_read_of_it_carry_no_gradient(config: TrialConfig) -> None:
+    training, _ = steps(config, 2)
+    contrast = training.objective.contrast
+    assert isinstance(contrast, Contrast)
+    tensors = [contrast.rows.student_MD, contrast.rows.teacher_MD, contrast.draws.logq_BK, *training.memory.buffers()]
+    for tensor in tensors:
+        assert not tensor.requires_grad
+        assert tensor.grad is None
+    assert not list(training.memory.parameters())
+
+
+@each_combination
+def test_an_objective_gets_what_it_reads_and_nothing_else(config: TrialConfig) -> None:
+    training, _ = steps(config, 1)
+    contrast = training.objective.contrast
+    assert isinstance(contrast, Contrast)
+    embeds = config.objective.reads == "embeddings"
+    assert (contrast.student_BD.numel() > 0) == embeds
+    assert (contrast.student_logits_BC is None) == embeds
+    assert contrast.draws.row_BK.shape[1] == (config.negatives.count if embeds else 0)
+    heads = {name.split(".")[0] for name, _ in training.named_parameters()} - {"student", "objective"}
+    assert heads == ({"student_head", "teacher_head"} if embeds else {"classifier"})
+
+
+@each_objective
+def test_the_teacher_stays_as_it_is(member: type[Config]) -> None:
+    config = small_trial(objective=small(member))
+    teacher = teacher_of(config.teacher, config.task)
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    steps(config, 2)
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+@each_objective
+def test_a_loss_that_has_begun_goes_on_from_its_state(member: type[Config]) -> None:
+    config = small_trial(objective=small(member))
+    training, _ = steps(config, 2)
+    contrast, begun = training.objective.contrast, training.objective.objective
+    assert isinstance(contrast, Contrast)
+    assert isinstance(begun, torch.nn.Module)
+    restored = small(member).build()
+    restored.load_state_dict(begun.state_dict())
+    # more alike than the first batch was, so that a normaliser set anew would show
+    nearer = Contrast(**(vars(contrast) | {"teacher_BD": contrast.student_BD}))
+    assert torch.equal(restored(nearer, WORLD), begun(nearer, WORLD))

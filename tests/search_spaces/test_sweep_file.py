@@ -1,0 +1,199 @@
+"""Sweep files and ``--set``: what they load to, and everything that is wrong with them at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search_spaces.errors import ConfigErrors, Problem
+from search_spaces.policies import Grid, NonDominated, Random, Tpe
+from search_spaces.sweep_file import LoadedSweep, load
+from trainables.config import TrialConfig
+
+GOOD = """\
+name: small
+trial:
+  objective: {name: crd, temperature: {float: [3e-2, 0.5], log: true}}
+  memory: {name: bank, size: {int: [16, 1024], log: true}}
+  negatives: {count: {int: [8, 1024], log: true, at_most: memory.size}}
+goals: {transfer/knn_top1: maximize, compute/cost_s: minimize}
+budget: {trials: 3}
+"""
+
+TEN_MISTAKES = """\
+name: small
+trial:
+  objective: {name: crd, tempreature: {float: [0.03, 0.5], log: true}}
+  memory: {name: bank, size: {int: [16, 4096], log: true}}
+  negatives: {count: {int: [64, 8], at_most: memory.size}}
+  batch_size: {choice: [-1, 32]}
+  steps: 010
+goals: {transfer/knn_top: maximize}
+search: {name: gp}
+stop: {name: non_dominated}
+budget: {trials: 0}
+budget: {trials: 7}
+gaols: {}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+def loaded(folder: Path, *overrides: str, text: str = GOOD) -> LoadedSweep:
+    return load(write(folder, text), overrides)
+
+
+def problems(folder: Path, *overrides: str, text: str = GOOD) -> list[Problem]:
+    with pytest.raises(ConfigErrors) as caught:
+        loaded(folder, *overrides, text=text)
+    return list(caught.value.problems)
+
+
+def test_a_file_states_only_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    sweep = loaded(tmp_path)
+    assert sweep.file.search == Tpe()
+    assert sweep.file.resources.slots == "auto"
+    assert list(sweep.file.goals) == ["transfer/knn_top1", "compute/cost_s"]
+    assert sweep.space.varying == ("objective.temperature", "memory.size", "negatives.count")
+    assert sweep.source == GOOD
+
+
+def test_the_digest_is_of_what_is_said_and_not_of_how(tmp_path: Path) -> None:
+    digest = loaded(tmp_path).digest
+    assert loaded(tmp_path, text=f"# a comment\n{GOOD}search: {{name: tpe}}\n").digest == digest
+    assert loaded(tmp_path, "search.seed=0").digest == digest
+    assert loaded(tmp_path, "search.seed=1").digest != digest
+
+
+def test_ten_mistakes_are_ten_problems(tmp_path: Path) -> None:
+    found = problems(tmp_path, text=TEN_MISTAKES)
+    places = [
+        (3, "trial.objective.tempreature"),
+        (4, "trial.memory.size"),
+        (5, "trial.negatives.count.int"),
+        (6, "trial.batch_size.choice.0"),
+        (7, "trial.steps"),
+        (8, "goals.transfer/knn_top"),
+        (10, "stop.name"),
+        (11, "budget.trials"),
+        (12, "budget"),
+        (13, "gaols"),
+    ]
+    assert [(problem.where, problem.path) for problem in found] == [
+        (f"sweep.yaml:{line}", path) for line, path in places
+    ]
+    assert all(problem.rule and problem.fix for problem in found)
+
+
+def test_a_problem_is_shown_with_line_value_rule_and_fix(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        loaded(tmp_path, text=GOOD.replace("{int: [16, 1024], log: true}", "-3").replace(", at_most: memory.size", ""))
+    text = str(caught.value)
+    assert text.startswith("sweep.yaml: ")
+    assert "sweep.yaml:4  trial.memory.size = -3\n    rule: must be at least 2\n    fix:  write 2 or more" in text
+
+
+WRONG = [
+    ("goals={}", "goals", "at least 1", "add items"),
+    ("goals={train/loss: minimize}", "goals.train/loss", "validation measure", "use one of: transfer/knn_top1"),
+    ("goals.compute/cost_s=minimise", "goals.compute/cost_s", "maximize, minimize", "`minimize`"),
+    ("budget.trials=10000001", "budget.trials", "at most 1000000", "or less"),
+    ("resources.slots=many", "resources.slots", "a whole number, or must be one of: auto", "without quotes"),
+    ("search={name: tpw}", "search.name", "one of: tpe, nsga2, random, gp, grid", "`tpe`"),
+    ("stop={name: non_dominated, keep: 1}", "stop.keep", "less than 1", "below 1"),
+    ("trial=3", "trial", "a mapping", "a mapping"),
+    ("trial.memory.sise=3", "trial.memory.sise", "no such key", "`size`"),
+    ("trial.memory.size.int.2=3", "trial.memory.size.int.2", "from 0 to 1", "the whole list"),
+    ("name.first=x", "name.first", "no parts", "--set 'name={first: ...}'"),
+    ("search.seed", "search.seed", "path=value", "search.seed=3"),
+    ("=3", "", "path=value", "search.seed=3"),
+    ("search.seed=", "search.seed", "holds a value", "write one"),
+    ("search.seed=[1", "search.seed", "must be YAML", "correct"),
+    ("search.seed=010", "search.seed", "octal", "remove the zero"),
+]
+
+
+@pytest.mark.parametrize(("override", "path", "rule", "fix"), WRONG)
+def test_a_wrong_override_is_one_problem_on_the_command_line(
+    tmp_path: Path, override: str, path: str, rule: str, fix: str
+) -> None:
+    [problem] = problems(tmp_path, override)
+    assert problem.path == path
+    assert problem.where == "--set"
+    assert rule in problem.rule
+    assert fix in problem.fix
+
+
+def test_gp_is_offered_without_stopping_only(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "search.name=gp").file.search.name == "gp"
+    [problem] = problems(tmp_path, "search.name=gp", "stop={name: non_dominated}")
+    assert "learns nothing" in problem.rule
+    assert "{name: none}" in problem.fix
+
+
+def test_overrides_change_any_part(tmp_path: Path) -> None:
+    sweep = loaded(
+        tmp_path,
+        "search={name: grid, points: 4}",
+        "stop={name: non_dominated, keep: 0.25}",
+        "trial.memory.size.int=[8,64]",
+        "trial.batch_size=16",
+        "trial.optimizer.learning_rate=1e-3",
+        "resources.slots=2",
+    )
+    assert sweep.file.search == Grid(points=4)
+    assert sweep.file.stop == NonDominated(keep=0.25)
+    assert sweep.file.resources.slots == 2
+    first = next(sweep.space.enumerate(4)).config
+    config = TrialConfig.model_validate(first)
+    assert (config.memory.model_dump()["size"], config.batch_size, config.optimizer.learning_rate) == (8, 16, 1e-3)
+
+
+def test_a_part_of_an_unwritten_default_can_be_set(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "search.seed=3").file.search == Tpe(seed=3)
+    text = GOOD.replace("  memory: {name: bank, size: {int: [16, 1024], log: true}}\n", "")
+    assert loaded(tmp_path, "trial.memory.size=99", text=text).file.trial["memory"] == {"name": "bank", "size": 99}
+
+
+@pytest.mark.parametrize("second", ["search.seed=2", "search={name: random}", "search.seed.x=1"])
+def test_a_key_is_set_once(tmp_path: Path, second: str) -> None:
+    [problem] = problems(tmp_path, "search.seed=1", second)
+    assert "search.seed is set already" in problem.rule
+
+
+def test_different_keys_may_share_the_beginning_of_their_names(tmp_path: Path) -> None:
+    sweep = loaded(tmp_path, "search.name=random", "search.seed=5", "name=s", "description=s")
+    assert sweep.file.search == Random(seed=5)
+
+
+def test_what_is_wrong_in_file_and_overrides_is_listed_together(tmp_path: Path) -> None:
+    found = problems(tmp_path, "trial.seed=-1", text=GOOD.replace("3e-2", "-3"))
+    assert [problem.where for problem in found] == ["--set", "sweep.yaml:3"]
+
+
+def test_code_in_a_tag_is_a_security_refusal(tmp_path: Path) -> None:
+    for overrides, text in (((), GOOD + "description: !!python/name:os.system x\n"), (("name=!!python/none x",), GOOD)):
+        with pytest.raises(ConfigErrors) as caught:
+            loaded(tmp_path, *overrides, text=text)
+        assert caught.value.security
+    with pytest.raises(ConfigErrors) as caught:
+        loaded(tmp_path, "name=!x y")
+    assert not caught.value.security
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, text="- 1\n")
+    assert "a mapping" in problem.rule
+
+
+def test_loading_imports_no_ray(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    code = f"import sys; from search_spaces.sweep_file import load; load({str(path)!r}); print('ray' in sys.modules)"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout == "False\n"

@@ -1,0 +1,58 @@
+"""One local Ray for the tests of slots, on two CPUs, and one sweep through two slots that most of them look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+
+from sweeps.events import Reported, SlotEvent
+from sweeps.slots.cluster import start_ray
+from sweeps.slots.slots import SlotPlan, Slots
+from sweeps.slots.state import Job
+from tests.sweeps.slots.driving import drive
+from trainables.outcomes import Verdict
+
+FORMULA = "tests.sweeps.slots.formula_trials:formula"
+
+PLAIN = range(40)
+STOPPED, LONG, RAISES, NAN, STARVED, KILLED = range(40, 46)
+STOP_AT_RUNG = 2
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep of formula trials left: its events, and the folder in which its trials marked their steps."""
+
+    events: dict[int, list[SlotEvent]]
+    workspace: Path
+
+    def steps(self, trial: int, rank: int = 0) -> list[int]:
+        """The steps that one worker ran, over all attempts."""
+        return [int(line) for line in (self.workspace / f"trial-{trial}-rank-{rank}.txt").read_text().split()]
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    start_ray(cpus=2)
+    yield
+    ray.shutdown()
+
+
+def decide(report: Reported) -> Verdict:
+    return "stop" if report.trial == STOPPED and report.rung == STOP_AT_RUNG else "continue"
+
+
+@pytest.fixture(scope="session")
+def sweep(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:  # noqa: ARG001  # a fixture may not use `usefixtures`
+    """46 trials through two slots that fill both CPUs: 40 plain ones, and one for everything that can happen to one."""
+    workspace = tmp_path_factory.mktemp("sweep")
+    jobs = [Job(trial, {"steps": 1}) for trial in PLAIN]
+    jobs += [Job(STOPPED, {"steps": 6}), Job(LONG, {"steps": 6})]
+    jobs += [
+        Job(trial, {"steps": 3, "at": 2, "what": what})
+        for trial, what in ((RAISES, "raise"), (NAN, "nan"), (STARVED, "memory"), (KILLED, "die once"))
+    ]
+    with Slots(SlotPlan(2, run_trial=FORMULA), "sweep", "1", str(workspace)) as slots:
+        return Sweep(drive(slots, jobs, decide), workspace)

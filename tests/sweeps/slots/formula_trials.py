@@ -1,0 +1,49 @@
+"""Trials that train nothing and answer from a formula, told by their config what to do. Workers import this module."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.protocols import World
+
+
+def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
+    """`steps` steps, a rung at each, every step written to a file of its rank; misbehaves where `config` says so."""
+    steps = config.get("steps", 3)
+    marks = Path(workspace, f"trial-{trial}-rank-{world.rank}.txt")
+    for step in range(1, steps + 1):
+        with marks.open("a") as file:
+            file.write(f"{step}\n")
+        _misbehave(config, step, workspace, trial)
+        total = torch.tensor([float(world.rank + 1)])
+        world.mean_([total])
+        metrics = {"set/score": step / (trial + 1), "rank_mean": float(total)}
+        if report(RungReport(step - 1, step, step / steps, metrics)) == "stop":
+            return Outcome("pruned", step, step / steps, metrics, "none")
+    return Outcome("complete", steps, 1.0, metrics, "none")
+
+
+def _misbehave(config: Mapping[str, Any], step: int, workspace: str, trial: int) -> None:
+    if step != config.get("at"):
+        return
+    match config["what"]:
+        case "raise":
+            raise KeyError("no such key")
+        case "nan":
+            raise TrialFailure("nan", f"the loss was nan at step {step}")
+        case "memory":
+            torch.empty(10**15)
+        case "die once":
+            died = Path(workspace, f"trial-{trial}-died")
+            if not died.exists():
+                died.touch()
+                os.kill(os.getpid(), 9)
+        case "die":
+            os.kill(os.getpid(), 9)
+        case "sleep":
+            time.sleep(config["seconds"])

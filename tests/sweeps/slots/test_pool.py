@@ -1,0 +1,92 @@
+"""Waiting in the pool: the actor's class itself, in one event loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sweeps.slots.pool import TrialPool
+from sweeps.slots.state import PoolClosedError
+
+WORKER = {"rank": 0, "world_size": 1, "pid": 7, "host": "host", "node_id": "node", "experiment": "slot-0"}
+REPORT = {"trial": 1, "attempt": 1, "rung": 0, "step": 10, "fidelity": 0.5, "metrics": {"loss": 1.0}}
+
+
+def in_a_pool(script: Callable[[TrialPool], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        async with asyncio.timeout(20):
+            return await script(TrialPool())
+
+    return asyncio.run(run())
+
+
+async def waiting(call: Awaitable[Any]) -> "asyncio.Task[Any]":
+    """The call as a task that has begun to wait."""
+    task = asyncio.ensure_future(call)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+def test_a_worker_waits_for_a_trial() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        taking = await waiting(pool.take(0, group))
+        await pool.submit(1, {"seed": 3}, 1)
+        return await taking
+
+    assert in_a_pool(script) == {"trial": 1, "attempt": 1, "config": {"seed": 3}}
+
+
+def test_a_worker_that_died_waiting_keeps_no_trial_from_its_successor() -> None:
+    async def script(pool: TrialPool) -> Any:
+        dead = await waiting(pool.take(0, await pool.hello(0, [WORKER])))
+        group = await pool.hello(0, [WORKER])
+        await pool.submit(1, {}, 1)
+        return await dead, (await pool.take(0, group))["attempt"]  # type: ignore[index]  # a trial waits
+
+    assert in_a_pool(script) == (None, 1)
+
+
+def test_a_report_waits_for_its_verdict() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        await pool.submit(1, {}, 1)
+        await pool.take(0, group)
+        reporting = await waiting(pool.report(REPORT))
+        await pool.answer(1, 0, "stop")
+        return await reporting
+
+    assert in_a_pool(script) == "stop"
+
+
+def test_a_proxy_hears_every_event_with_its_number() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        await pool.submit(1, {}, 1)
+        hearing = await waiting(pool.next_event(1, 0))
+        await pool.take(0, group)
+        await pool.end({"trial": 1, "attempt": 1, "state": "complete", "step": 3})
+        heard = [await hearing, await pool.next_event(1, 1), await pool.next_event(1, 0)]
+        return [(number, event.kind) for number, event in heard]
+
+    assert in_a_pool(script) == [(1, "started"), (2, "ended"), (1, "started")]
+
+
+def test_closing_lets_go_of_all_who_wait() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        await pool.hello(1, [WORKER])
+        await pool.submit(1, {}, 1)
+        await pool.take(0, group)
+        reporting = await waiting(pool.report(REPORT))
+        taking = await waiting(pool.take(1, 1))
+        hearing = await waiting(pool.next_event(1, 2))
+        await pool.close("the driver was stopped")
+        with pytest.raises(PoolClosedError, match="trial 1 was left unfinished: the driver was stopped"):
+            await hearing
+        return await reporting, await taking
+
+    assert in_a_pool(script) == ("superseded", None)

@@ -1,0 +1,148 @@
+"""Small trials for tests: the sizes that a test counts on are given, so that no tuned default matters."""
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from trainables.base import Config
+from trainables.checkpoint import Checkpoints
+from trainables.compute import Device
+from trainables.config import TrialConfig
+from trainables.loop import distil
+from trainables.memory import MemoryConfig
+from trainables.memory.queue import Queue
+from trainables.metrics import DEVICE_SECONDS
+from trainables.models.convnet import ConvNet
+from trainables.negatives import NegativesConfig
+from trainables.negatives.uniform import Uniform
+from trainables.objectives import ObjectiveConfig
+from trainables.objectives.infonce import InfoNCE
+from trainables.optimizer import Optimizer
+from trainables.outcomes import Outcome, RungReport, Verdict
+from trainables.protocols import Task, World
+from trainables.storage import Storage
+from trainables.tasks.digits import Digits, DigitsTask
+from trainables.teacher import Teacher, TeacherNetwork, load_teacher
+
+BATCH, STEPS, RUNGS = 16, 12, 3
+SMALL = {"size": 40, "count": 12, "width": 2, "temperature": 0.2}  # sizes of any member that has such a field
+
+
+def members(table: Any) -> list[type[Config]]:
+    """The configs of a family, from its table: a union, or one class while the family has one member."""
+    return list(get_args(get_args(table)[0])) if get_args(table) else [table]
+
+
+def small(member: type[Config]) -> Any:
+    """A member of small size."""
+    return member(**{name: value for name, value in SMALL.items() if name in member.model_fields})
+
+
+def small_trial(**changes: Any) -> TrialConfig:
+    """Twelve steps, three rungs, on the real digits."""
+    given: dict[str, Any] = {
+        "task": Digits(copies=1),
+        "teacher": Teacher(model=ConvNet(width=2), steps=12, batch_size=32, learning_rate=3e-3, seed=0),
+        "student": ConvNet(width=2),
+        "objective": InfoNCE(temperature=0.2),
+        "memory": Queue(size=50),
+        "negatives": Uniform(count=12),
+        "embedding": 8,
+        "optimizer": Optimizer(learning_rate=0.05, momentum=0.9, weight_decay=1e-4, schedule="cosine"),
+        "batch_size": BATCH,
+        "steps": STEPS,
+        "rungs": RUNGS,
+        "device": Device(name="test", flops_per_s=1e12, bytes_per_s=1e11),
+        "seed": 3,
+        "workers": 1,
+    }
+    return TrialConfig(**(given | changes))
+
+
+def all_combinations() -> list[TrialConfig]:
+    """Every objective x memory x negatives."""
+    return [
+        small_trial(objective=small(objective), memory=small(memory), negatives=small(negatives))
+        for objective in members(ObjectiveConfig)
+        for memory in members(MemoryConfig)
+        for negatives in members(NegativesConfig)
+    ]
+
+
+def combination_id(config: TrialConfig) -> str:
+    """What pytest calls it."""
+    return f"{config.objective.name}-{config.memory.name}-{config.negatives.name}"
+
+
+@functools.cache
+def teacher_of(teacher: Teacher, task: Digits) -> TeacherNetwork:
+    """The trained teacher; trained once per process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load_teacher(teacher, task.load(), Storage(folder))
+
+
+class Killed(Exception):
+    """Stands for a SIGKILL: nothing of the trial runs after it."""
+
+
+class Listener:
+    """Keeps what a trial reports; stops it at one rung, or kills it there before the verdict arrives."""
+
+    def __init__(self, stop_at: int | None = None, kill_at: int | None = None) -> None:
+        self.reports: list[RungReport] = []
+        self.stop_at, self.kill_at = stop_at, kill_at
+
+    def __call__(self, report: RungReport) -> Verdict:
+        self.reports.append(report)
+        if report.rung == self.kill_at:
+            raise Killed
+        return "stop" if report.rung == self.stop_at else "continue"
+
+
+class WatchedTask:
+    """The task, and a record of the batches that training asked it for; the trial is killed after `lives` of them."""
+
+    def __init__(self, task: DigitsTask, lives: int | None = None) -> None:
+        self.source, self.transfer_sets = task.source, task.transfer_sets
+        self.classes, self.digest = task.classes, task.digest
+        self.task, self.lives = task, lives
+        self.batches: list[tuple[int, ...]] = []
+
+    def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
+        if len(self.batches) == self.lives:
+            raise Killed
+        self.batches.append(tuple(sample_B.tolist()))
+        return self.task.views(sample_B, epoch, seed)
+
+
+def checkpoints_in(folder: Path, config: TrialConfig) -> Checkpoints:
+    """The trial's checkpoints under a folder."""
+    return Checkpoints(Storage(str(folder)), config.digest())
+
+
+def train(
+    config: TrialConfig,
+    folder: Path,
+    listener: Listener | None = None,
+    task: Task | None = None,
+    world: World | None = None,
+) -> Outcome:
+    """Train a trial with checkpoints in `folder`."""
+    task = task or config.task.load()
+    teacher = teacher_of(config.teacher, config.task)
+    return distil(config, task, teacher, checkpoints_in(folder, config), listener or Listener(), world)
+
+
+def timeless(metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics without the one that no two runs share."""
+    return {name: value for name, value in metrics.items() if name != DEVICE_SECONDS}
+
+
+def unit_rows(count: int, width: int, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random directions."""
+    rows = torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.nn.functional.normalize(rows, dim=1).to(dtype)
