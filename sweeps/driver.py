@@ -1,7 +1,7 @@
 """The driver: turns suggestions into trials and events into records. The one place where a sweep is moved on."""
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 from search_spaces.sweep_file import SweepFile
 from sweeps.events import Ended, Planned, Reported, SlotEvent
@@ -14,8 +14,15 @@ from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.outcomes import Verdict
 
-#: Gives a verdict (trial, rung, verdict) to the worker that waits for it.
-Answer = Callable[[int, int, Verdict], None]
+
+class Pool(Protocol):
+    """What the driver tells the pool of the slots."""
+
+    def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
+        """Give the verdict to the worker that waits for it."""
+
+    def forget(self, trial: int) -> None:
+        """The trial's end is on record: nobody will ask for its events again."""
 
 
 class Driver:
@@ -26,9 +33,9 @@ class Driver:
     `at_once` trials are under way at most.
     """
 
-    def __init__(self, ledger: Ledger, sweep: SweepFile, search: Search, at_once: int, answer: Answer) -> None:
+    def __init__(self, ledger: Ledger, sweep: SweepFile, search: Search, at_once: int, pool: Pool) -> None:
         self.ledger, self.sweep, self.search = ledger, sweep, search
-        self.at_once, self.answer = at_once, answer
+        self.at_once, self.pool = at_once, pool
         self.under_way: set[int] = set()
         self._left = sorted(t.number for t in ledger.history.trials.values() if t.state in ("waiting", "running"))
         self._exhausted = False
@@ -61,6 +68,7 @@ class Driver:
             self.under_way.discard(event.trial)
             if recorded is not None:
                 self.search.tell(event.trial, event.state, self.ledger.history.trials[event.trial].metrics)
+            self.pool.forget(event.trial)
 
     def _with_every_goal(self, event: Ended) -> Ended:
         """The event itself, or a failure if a trial calls itself complete without a finite value of every goal."""
@@ -105,8 +113,8 @@ class Driver:
         trial = self.ledger.history.trials[event.trial]
         told_before = trial.reports.get(event.rung)
         if told_before is not None and told_before.verdict is not None:  # the answer may never have arrived
-            self.answer(event.trial, event.rung, told_before.verdict)
+            self.pool.answer(event.trial, event.rung, told_before.verdict)
             return
         verdict = judge(self.sweep.stop, self.ledger.history, self.sweep.goals, event)
         self.ledger.append(event.model_copy(update={"verdict": verdict}))
-        self.answer(event.trial, event.rung, verdict)
+        self.pool.answer(event.trial, event.rung, verdict)

@@ -30,7 +30,7 @@ from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
 from sweeps.slots.tuning import TuneFailedError, run_trials
 from sweeps.tracking import MlflowWriter
-from sweeps.tune_adapters import DriverScheduler, DriverSearcher
+from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
 from trainables.config import TrialConfig
 from trainables.loop import TEACHERS
 from trainables.protocols import Task
@@ -78,20 +78,22 @@ def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
 
 
 def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> None:
-    """Hold the sweep and train until it is done; a signal ends it before, and it can be resumed.
+    """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
     `Interrupted`, and `Stopped` when slots or Tune cannot go on.
     """
-    with Ledger.open(storage / sweep) as ledger, _signals_interrupt():
+    with Ledger.open(storage / sweep) as ledger:
         fence = ledger.claim()
+        if ledger.history.closed == "done":
+            return
         described = _Sweep.of(ledger)
         _check_unchanged(ledger, described.task, accept_changed_code)
         writer = MlflowWriter(storage / sweep, tracking(ledger.sweep, ledger.spec, storage))
         reason: Reason = "error"
         try:
             ledger.append(_opened(fence, described.task))
-            with LiveView(storage / sweep, writer):
+            with _signals_interrupt(), LiveView(storage / sweep, writer):
                 _train(ledger, described, storage)
             reason = "done"
         except Interrupted:
@@ -111,12 +113,11 @@ def _train(ledger: Ledger, sweep: _Sweep, storage: Path) -> None:
     teacher = threading.Thread(target=load_teacher, args=(sweep.example.teacher, sweep.task, cache), daemon=True)
     teacher.start()
     start_ray()
-    slots = Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], str(storage / ledger.sweep))
-    search = Search(sweep.space, sweep.file.goals, sweep.file.search)
-    driver = Driver(ledger, sweep.file, search, slots.plan.slots, slots.pool.answer.remote)
-    teacher.join()
-    run_trials(DriverSearcher(driver), DriverScheduler(driver), slots)
-    slots.close()
+    with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], str(storage / ledger.sweep)) as slots:
+        search = Search(sweep.space, sweep.file.goals, sweep.file.search)
+        driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
+        teacher.join()
+        run_trials(DriverSearcher(driver), DriverScheduler(driver), slots)
 
 
 def _plan(resources: Resources) -> SlotPlan:
@@ -165,15 +166,21 @@ def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> N
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
     """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once."""
+    received: list[int] = []
 
     def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for name in handled:
+        received.append(signum)
+        for name in before:
             signal.signal(name, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    handled = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except BaseException as error:
+        if received:  # inside Ray's compiled code the exception of a handler comes out as a SystemError
+            raise Interrupted(received[0]) from error
+        raise
     finally:
-        for name, before in handled.items():
-            signal.signal(name, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -10,7 +10,24 @@ from ray.tune.search import Searcher
 
 from sweeps.driver import Driver
 from sweeps.slots.proxy import event_of, tune_config
+from sweeps.slots.slots import Slots
 from sweeps.slots.tuning import NotPickled
+from trainables.outcomes import Verdict
+
+
+class SlotPool:
+    """The pool of running slots, as the driver speaks to it: told, not waited for."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._pool = slots.pool
+
+    def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
+        """Give the verdict to the worker that waits for it."""
+        self._pool.answer.remote(trial, rung, verdict)
+
+    def forget(self, trial: int) -> None:
+        """Drop a trial's events."""
+        self._pool.forget.remote(trial)
 
 
 class DriverSearcher(NotPickled, Searcher):

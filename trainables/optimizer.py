@@ -14,10 +14,10 @@ from trainables.base import Config
 class Optimizer(Config):
     """SGD; `schedule` scales the learning rate over the planned steps: constant, or a cosine down to zero."""
 
-    learning_rate: float = Field(0.03, gt=0)
+    learning_rate: float = Field(0.05, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine"] = "constant"
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
         """The optimiser of these parameters."""

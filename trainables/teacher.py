@@ -24,7 +24,7 @@ class Teacher(Config):
     The only part of a trial that sees labels of the source classes; what it learned of sameness is what students get.
     """
 
-    model: ModelConfig = ConvNet(width=32)
+    model: ModelConfig = ConvNet(width=16)
     steps: int = Field(800, ge=1)
     batch_size: int = Field(64, ge=2)
     learning_rate: float = Field(3e-3, gt=0)
@@ -111,4 +111,5 @@ def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         schedule.step()
+    optimizer.zero_grad()  # a frozen network has no use for its last gradients
     network.standardise(task.views(torch.arange(samples), epoch=config.steps, seed=config.seed))

@@ -1,8 +1,11 @@
 """Tables of a ledger and the engine that reaches them: the only page that knows SQLite from PostgreSQL."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
@@ -55,6 +58,29 @@ def open_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def new_database(url: URL) -> Iterator[Engine]:
+    """An engine on a database that nobody else has yet. Raises FileExistsError if there is a file already.
+
+    A SQLite file gets its name only when the block is done, so nobody ever sees one that is half made.
+    """
+    if url.get_backend_name() != "sqlite":
+        yield (engine := open_engine(url))
+        engine.dispose()
+        return
+    path = Path(str(url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    engine = open_engine(url.set(database=str(draft)))
+    try:
+        yield engine
+        engine.dispose()  # the last connection to close moves the log into the file
+        path.hardlink_to(draft)  # unlike a renaming, refuses to replace
+    finally:
+        engine.dispose()
+        draft.unlink(missing_ok=True)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -32,7 +32,16 @@ from sweeps.ledger.errors import (
 )
 from sweeps.ledger.history import History
 from sweeps.ledger.lock import driver_lock
-from sweeps.ledger.schema import EVENTS, METADATA, SCHEMA_VERSION, SWEEP, ledger_url, open_engine, storage_problems
+from sweeps.ledger.schema import (
+    EVENTS,
+    METADATA,
+    SCHEMA_VERSION,
+    SWEEP,
+    ledger_url,
+    new_database,
+    open_engine,
+    storage_problems,
+)
 
 _PAGE = 1000  # events fetched at a time: a reader holds no transaction open while it works on them
 
@@ -62,23 +71,18 @@ class Ledger:
 
         `spec` is the resolved sweep file as JSON values. Raises `LedgerExists`; of several at once, one succeeds.
         """
-        if ledger_url(location).get_backend_name() == "sqlite":
-            Path(location).mkdir(parents=True, exist_ok=True)
-        engine = open_engine(ledger_url(location))
         row = {"id": sweep, "uid": uuid4().hex, "schema_version": SCHEMA_VERSION, "spec": json.dumps(spec), "fence": 0}
         try:
-            with engine.begin() as connection:
+            with new_database(ledger_url(location)) as engine, engine.begin() as connection:
                 METADATA.create_all(connection, checkfirst=False)
                 connection.execute(insert(SWEEP).values(row))
-                created = connection.execute(select(SWEEP)).one()
-        except (OperationalError, ProgrammingError) as error:
-            engine.dispose()
+        except (FileExistsError, OperationalError, ProgrammingError) as error:
             with cls.open(location) as found:
                 raise LedgerExists(
                     f"a sweep is created once, and {location} holds the sweep '{found.sweep}' already. "
                     "Resume it, or give the new one another id"
                 ) from error
-        return cls(location, engine, created)
+        return cls.open(location)
 
     @classmethod
     def open(cls, location: str | Path) -> Self:

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -48,10 +49,13 @@ def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # The heavy half of Ray and torch load while Ray's processes start.
     threading.Thread(target=importlib.import_module, args=("sweeps.slots.tuning",), daemon=True).start()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         _start_local(cpus)
     else:
         _join(address)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself
     for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -10,6 +10,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from sweeps.refusals import Refusal
 from sweeps.slots.pool import NAMESPACE, start_pool
 from trainables.ray_worker import LoopConfig, train_loop
 
@@ -36,13 +37,13 @@ class SlotPlan:
     run_trial: str = TRIAL_FUNCTION
 
     def check_fits(self) -> None:
-        """Raise ValueError if the cluster cannot hold all slots at once: the last would wait for the first to end."""
+        """Raise `Refusal` if the cluster cannot hold all slots at once: the last would wait for the first to end."""
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray
         asked = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
         for resource, each in asked.items():
             total, has = self.slots * self.workers * each, there.get(resource, 0)
             if total > has:
-                raise ValueError(
+                raise Refusal(
                     f"{self.slots} slots of {self.workers} workers with {each:g} {resource} need {total:g} {resource}, "
                     f"but the cluster has {has:g}: ask for fewer slots, or for less per worker"
                 )
@@ -81,9 +82,11 @@ class Slots:
         """Slots that are closed on the way out."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close them."""
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close them; after an error nobody waits for what they still do."""
+        self._closing = True
+        if kind is None:
+            self.close()
 
     def lost(self) -> bool:
         """Whether every slot failed for good."""

@@ -22,8 +22,8 @@ class Digits(Config):
 
     Two transfer sets hold the same named splits of the same samples: ``transfer`` shows the held-out classes under
     `transfer_shift`, ``shift`` under the stronger `strong_shift`. Distillation knows `augmentation` alone.
-    Probes learn from `labels_per_class` labelled, undistorted images of each held-out class; the other images are halved into validation and test, class by class, and each appears `copies` times, each
-    time under its own distortion.
+    Probes learn from `labels_per_class` labelled, undistorted images of each held-out class; the other images are
+    halved into validation and test, class by class, and each appears `copies` times under distortions of its own.
     """
 
     channels: ClassVar[int] = 1
@@ -35,9 +35,9 @@ class Digits(Config):
     name: Literal["digits"] = "digits"
     labels_per_class: int = Field(20, ge=10, le=80)
     copies: int = Field(4, ge=1, le=20)
-    augmentation: Distortion = Distortion(pixels=1.5, degrees=20, noise=0.2)
-    transfer_shift: Distortion = Distortion(pixels=1.5, degrees=15, noise=0.1)
-    strong_shift: Distortion = Distortion(pixels=2.0, degrees=30, noise=0.3)
+    augmentation: Distortion = Distortion(pixels=1.5, degrees=5)
+    transfer_shift: Distortion = Distortion(pixels=2.0, degrees=10, noise=0.1)
+    strong_shift: Distortion = Distortion(pixels=2.5, degrees=20, noise=0.2)
 
     def load(self) -> "DigitsTask":
         """The images, split. Loaded once per process."""

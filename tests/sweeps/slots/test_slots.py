@@ -8,6 +8,7 @@ import pytest
 import ray
 
 from sweeps.events import Reported
+from sweeps.refusals import Refusal
 from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
 from sweeps.slots.state import Job
 from tests.sweeps.slots.conftest import FORMULA, KILLED, LONG, NAN, PLAIN, RAISES, STARVED, STOP_AT_RUNG, STOPPED, Sweep
@@ -123,5 +124,5 @@ def test_slots_that_cannot_train_end_the_sweep_with_their_reason(tmp_path: Path)
 
 @pytest.mark.usefixtures("local_ray")
 def test_more_slots_than_the_cluster_holds_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 slots of 1 workers with 1 CPU need 3 CPU, but the cluster has 2"):
+    with pytest.raises(Refusal, match="3 slots of 1 workers with 1 CPU need 3 CPU, but the cluster has 2"):
         SlotPlan(3).check_fits()

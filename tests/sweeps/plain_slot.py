@@ -1,0 +1,70 @@
+"""Slots without Ray: a driver's trials, one at a time, in this process. The seam that the design names."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search_spaces.sweep_file import LoadedSweep, load
+from sweeps.driver import Driver
+from sweeps.events import Ended, Opened, Reported, Started
+from sweeps.ledger.store import Ledger
+from sweeps.search.study import Search
+from sweeps.slots.state import Job
+from trainables.outcomes import Outcome, Report, RungReport, Verdict
+
+Train = Callable[[Job, Report], Outcome]
+
+
+class PlainSlot:
+    """Hands events to a driver in the order in which a slot would; `verdicts` is what it was answered."""
+
+    def __init__(self, train: Train) -> None:
+        self.train = train
+        self.forgotten: list[int] = []
+        self.verdicts: dict[tuple[int, int], Verdict] = {}
+
+    def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
+        self.verdicts[trial, rung] = verdict
+
+    def forget(self, trial: int) -> None:
+        self.forgotten.append(trial)
+
+    def run(self, driver: Driver, job: Job) -> None:
+        ids = {"trial": job.trial, "attempt": job.attempt}
+        driver.take_in(Started(**ids, slot=0, slot_trials=0, workers=[]))
+
+        def report(rung: RungReport) -> Verdict:
+            driver.take_in(Reported(**ids, **vars(rung)))
+            return self.verdicts[job.trial, rung.rung]
+
+        outcome = self.train(job, report)
+        driver.take_in(Ended(**ids, **vars(outcome)))
+
+
+@contextmanager
+def driving(folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1) -> Iterator[Driver]:
+    """A driver on the ledger in `folder`, which is made or continued."""
+    if not (folder / "ledger.db").exists():
+        Ledger.create(folder, loaded.file.name, {"file": loaded.file.to_json()}).close()
+    with Ledger.open(folder) as ledger:
+        fence = ledger.claim()
+        opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
+        ledger.append(Opened(fence=fence, **opened))
+        search = Search(loaded.space, loaded.file.goals, loaded.file.search)
+        yield Driver(ledger, loaded.file, search, at_once, slot)
+
+
+def smoke(*overrides: str) -> LoadedSweep:
+    """The shipped smoke sweep."""
+    return load(Path("search_spaces/smoke.yaml"), overrides)
+
+
+def formula(job: Job, report: Report) -> Outcome:
+    """A trial that trains nothing: its accuracy grows with the memory and falls with the temperature."""
+    accuracy = job.config["memory"]["size"] / 2000 - job.config["objective"]["temperature"] / 10
+    metrics = {"transfer/knn_top1": accuracy}
+    for rung, fidelity in enumerate((0.5, 1.0)):
+        step = round(fidelity * job.config["steps"])
+        if report(RungReport(rung, step, fidelity, metrics)) == "stop" and fidelity < 1:
+            return Outcome("pruned", step, fidelity, metrics, "0" * 64)
+    return Outcome("complete", job.config["steps"], 1.0, metrics, "0" * 64)

@@ -1,0 +1,149 @@
+"""The command line: what it refuses, what it reads, and what it says."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dashboards.cli import app as dashboards_app
+from sweeps.cli import app
+from sweeps.ledger.store import Ledger
+from tests.sweeps import stories
+from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
+from tests.sweeps.test_driver import run_out
+
+TEN_MISTAKES = """
+name: Ten Mistakes
+trial:
+  task: {name: digit}
+  objective: {name: crd, tempreature: 0.1}
+  memory: {name: bank, size: {int: [512, 16], log: true}}
+  negatives: {name: uniform, count: {int: [0, 64], log: true}}
+  embedding: many
+goals: {transfer/knn_top_1: maximize}
+search: {name: tpe, sed: 3}
+budget: {trials: 0}
+resources: {slots: -1}
+"""
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished sweep of formula trials."""
+    storage = tmp_path_factory.mktemp("results")
+    slot = PlainSlot(formula)
+    with driving(storage / "smoke-1", smoke("budget.trials=12"), slot) as driver:
+        run_out(driver, slot)
+        driver.ledger.append(stories.closed(1))
+    return storage
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_ten_mistakes_are_ten_errors_and_nothing_is_started(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "mistakes.yaml"
+    file.write_text(TEN_MISTAKES)
+    results = tmp_path / "results"
+    result = invoke(command, file, *(["--storage", results] if command == "run" else []))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("mistakes.yaml: 10 problems, nothing was started")
+    blocks = re.findall(r"^mistakes\.yaml:\d+  (\S+) .*\n    rule: .+\n    fix:  .+", result.stderr, re.MULTILINE)
+    assert sorted(blocks) == sorted(
+        [
+            "name",
+            "trial.task.name",
+            "trial.objective.tempreature",
+            "trial.memory.size.int",
+            "trial.negatives.count",
+            "trial.embedding",
+            "goals.transfer/knn_top_1",
+            "search.sed",
+            "budget.trials",
+            "resources.slots",
+        ]
+    )
+    assert "did you mean `temperature`?" in result.stderr
+    assert not results.exists()
+
+
+def test_an_unsafe_tag_is_a_security_refusal(tmp_path: Path) -> None:
+    file = tmp_path / "unsafe.yaml"
+    file.write_text('name: x\ntrial: !!python/object/apply:os.system ["true"]\n')
+    assert invoke("run", file, "--storage", tmp_path / "results").exit_code == 6
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("sweep", ["../x", "/etc", "A", "x" * 64, "", "a b", "a/b"])
+@pytest.mark.parametrize("command", ["status", "front", "best", "resume", "sync"])
+def test_an_id_is_checked_before_it_becomes_a_path(storage: Path, command: str, sweep: str) -> None:
+    if sweep == "":
+        return  # an empty argument is the newest sweep's
+    result = invoke(command, sweep, "--storage", storage)
+    assert result.exit_code == 2
+    assert "a sweep's id has 1 to 63" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "front", "best", "resume", "sync"])
+def test_a_sweep_that_is_not_there_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    for arguments, said in ((["gone"], "there is no"), ([], "there is no sweep in")):
+        result = invoke(command, *arguments, "--storage", tmp_path)
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_status_counts_every_trial(storage: Path) -> None:
+    described = json.loads(invoke("status", "--storage", storage, "--json").stdout)
+    assert described["sweep"] == "smoke"
+    assert described["state"] == "done"
+    assert sum(described["trials"].values()) == 12
+    assert "12 of 12" in invoke("status", "--storage", storage).stdout
+
+
+def test_front_and_best_agree_and_best_keeps_bounds(storage: Path) -> None:
+    front = json.loads(invoke("front", "smoke-1", "--storage", storage, "--json").stdout)
+    costs = [point["metrics"]["compute/cost_s"] for point in front]
+    accuracies = [point["metrics"]["transfer/knn_top1"] for point in front]
+    assert len(front) >= 2
+    assert costs == sorted(costs)
+    assert accuracies == sorted(accuracies), "on a front more cost buys more"
+    assert all(point["state"] == "complete" for point in front)
+    best = json.loads(invoke("best", "smoke-1", "--storage", storage, "--json").stdout)
+    assert best in front
+    cheap = invoke("best", "--storage", storage, "--at-most", f"compute/cost_s={costs[0]}", "--json")
+    assert json.loads(cheap.stdout) == front[0]
+    refused = invoke("best", "--storage", storage, "--at-least", "transfer/knn_top1=2")
+    assert refused.exit_code == 2
+    assert "Loosen a bound" in refused.stderr
+    assert invoke("best", "--storage", storage, "--at-least", "much").exit_code == 2
+
+
+def test_validate_says_what_varies_and_what_it_costs() -> None:
+    result = invoke("validate", "search_spaces/smoke.yaml", "--set", "budget.trials=7", "--json")
+    described = json.loads(result.stdout)
+    assert described["trials"] == 7
+    assert set(described["varies"]) == {"objective.temperature", "memory.size", "negatives.count"}
+    low, high = described["compute_at_low_ends"], described["compute_at_high_ends"]
+    assert 0 < low["compute/cost_s"] < high["compute/cost_s"]
+    assert "negatives.count" in invoke("validate", "search_spaces/smoke.yaml").stdout
+
+
+@pytest.mark.parametrize("file", sorted(Path("search_spaces").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_sweep_file_is_valid(file: Path) -> None:
+    assert invoke("validate", file).exit_code == 0
+
+
+def test_the_front_is_drawn_and_no_front_is_refused(storage: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "front.png"
+    arguments = ["front", "smoke-1", "--storage", str(storage), "--output", str(drawn)]
+    assert CliRunner().invoke(dashboards_app, arguments).exit_code == 0
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    Ledger.create(tmp_path / "empty", "empty", {"file": {"goals": stories.GOALS}}).close()
+    refused = CliRunner().invoke(dashboards_app, ["front", "empty", "--storage", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "complete trials" in refused.stderr

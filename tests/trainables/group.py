@@ -1,0 +1,55 @@
+"""A group of workers on this machine, and what a trial leaves behind on each of them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
+
+from tests.trainables.trials import Listener, checkpoints_in, train
+from trainables.compute import Meter
+from trainables.config import TrialConfig
+from trainables.outcomes import Outcome, RungReport
+from trainables.protocols import World
+from trainables.step import TrainingStep
+from trainables.world import GroupWorld
+
+
+@dataclass
+class Trained:
+    """An outcome, what led to it, and all that its last checkpoint holds."""
+
+    outcome: Outcome
+    reports: list[RungReport]
+    state: dict[str, Tensor]
+
+
+def train_whole(config: TrialConfig, folder: Path, world: World | None = None) -> Trained:
+    """Train, and read the end of it back from the disk."""
+    listener = Listener()
+    outcome = train(config, folder, listener, world=world)
+    training = TrainingStep(config)
+    optimizer = config.optimizer.build(training.parameters())
+    if world:
+        dist.barrier()
+    checkpoints_in(folder, config).restore(training, optimizer, Meter(config.device))
+    return Trained(outcome, listener.reports, dict(training.state_dict()))
+
+
+def train_in_group(configs: list[TrialConfig], size: int, folder: Path) -> list[list[Trained]]:
+    """For each rank, what it has of each config."""
+    spawn(_rank, (configs, size, folder), nprocs=size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return [torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(size)]
+
+
+def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
+    world = GroupWorld()
+    trained = [train_whole(config, folder / str(number), world) for number, config in enumerate(configs)]
+    torch.save(trained, folder / f"rank-{rank}")
+    dist.barrier()
+    dist.destroy_process_group()

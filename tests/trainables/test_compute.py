@@ -1,0 +1,162 @@
+"""The plan of a trial is what it does, and what it does is what torch counts."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.trainables.trials import BATCH, all_combinations, combination_id, small_trial, teacher_of, train
+from trainables.compute import Device, Meter, planned_metrics, step_operations
+from trainables.config import TrialConfig
+from trainables.memory.bank import Bank
+from trainables.memory.in_batch import InBatch
+from trainables.memory.queue import Queue
+from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
+from trainables.models.convnet import ConvNet
+from trainables.negatives.uniform import Uniform
+from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
+from trainables.objectives.kd import KD
+from trainables.protocols import Operation
+from trainables.step import TrainingStep
+from trainables.teacher import Teacher
+from trainables.world import SingleWorld
+
+each_combination = pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+NETWORKS = ("student_forward", "student_backward", "teacher_forward", "heads_forward", "heads_backward")
+
+
+@each_combination
+def test_a_finished_trial_has_cost_exactly_what_was_planned(config: TrialConfig, tmp_path: Path) -> None:
+    planned, metrics = planned_metrics(config), train(config, tmp_path).metrics
+    assert tuple(planned) == PLANNED_METRICS
+    for name in (COST_S, FLOPS, BYTES):
+        assert metrics[name] == planned[name] > 0
+
+
+@each_combination
+def test_networks_and_heads_cost_what_torch_counts_on_a_real_step(config: TrialConfig) -> None:
+    training, world = TrainingStep(config), SingleWorld()
+    teacher, task = teacher_of(config.teacher, config.task), config.task.load()
+    sample_B = torch.arange(BATCH)
+    with FlopCounterMode(display=False) as counter:
+        training(task.views(sample_B, 0, 0), sample_B, 0, teacher, world).backward()
+        training.commit(world)
+    nominal = sum(
+        operation.flops for operation in step_operations(config, config.shapes()) if operation.name in NETWORKS
+    )
+    shapes = config.shapes()
+    if config.objective.sides:
+        # The implementation holds every anchor against all rows and picks: forward, and backward to the anchors.
+        contrast = 2 * 2 * 2 * shapes.batch * shapes.rows * shapes.width
+        unread_classifier = 2 * shapes.batch * config.teacher.model.feature_width * shapes.classes
+        nominal += contrast + unread_classifier
+    assert counter.get_total_flops() == nominal
+
+
+def test_costs_worked_out_by_hand() -> None:
+    config = small_trial(
+        student=ConvNet(width=1),
+        teacher=Teacher(model=ConvNet(width=1)),
+        objective=CRD(temperature=0.1),
+        memory=Queue(size=5),
+        negatives=Uniform(count=3),
+        embedding=4,
+        batch_size=2,
+        steps=10,
+        rungs=1,
+        device=Device(name="by hand", flops_per_s=1000.0, bytes_per_s=100.0),
+    )
+    # Convolutions 3 x 3, two FLOPs per multiply-add: 8 x 8 positions of 1 channel; 4 x 4 of 2 from 1; 2 x 2 of 4 from 2
+    layers = [2 * 2 * 64 * 9, 2 * 2 * 16 * 2 * 9, 2 * 2 * 4 * 4 * 9 * 2]
+    # Input, weights, output, in values of four bytes, for a batch of 2.
+    moved = [
+        4 * (2 * 64 + 9 + 2 * 64),
+        4 * (2 * 64 + 2 * 9 + 2 * 2 * 16),
+        4 * (2 * 2 * 16 + 4 * 2 * 9 + 2 * 4 * 4),
+    ]
+    head = (2 * 2 * 16 * 4, 4 * (2 * 16 + 16 * 4 + 4 + 2 * 4))  # 16 features to 4
+    pairs = 2 * (1 + 3)
+    expected = [
+        Operation("student_forward", sum(layers), sum(moved)),
+        # Weights and inputs want a gradient, images do not.
+        Operation("student_backward", 2 * sum(layers) - layers[0], 2 * sum(moved) - moved[0]),
+        Operation("teacher_forward", sum(layers), sum(moved)),
+        Operation("heads_forward", 2 * head[0], 2 * head[1]),
+        Operation("heads_backward", 3 * head[0], 3 * head[1]),
+        Operation("memory_write", 0, 2 * 2 * 4 * 4),
+        # Both directions: products and their gradient; all five rows, the scores, the drawn indices.
+        Operation("contrast", 2 * 2 * 2 * pairs * 4, 2 * (5 * 4 * 4 + pairs * (4 + 8))),
+    ]
+    assert step_operations(config, config.shapes()) == expected
+    seconds = sum(max(operation.flops / 1000, operation.bytes / 100) for operation in expected)
+    planned = planned_metrics(config)
+    assert planned[COST_S] == pytest.approx(10 * seconds, rel=1e-12)
+    assert planned[FLOPS] == 10 * sum(operation.flops for operation in expected)
+    assert planned[BYTES] == 10 * sum(operation.bytes for operation in expected)
+    weights = 4 * ((9 + 2) + (18 + 4) + (72 + 8))  # with scale and shift of each normalisation
+    activations = 4 * (2 * 64 + 2 * 2 * 16 + 2 * 4 * 4)
+    memory = 5 * (2 * 4 * 4 + 8)
+    assert planned[PEAK_BYTES] == 3 * weights + weights + activations + memory + 2 * pairs * (4 + 8)
+
+
+def test_plan_and_meter_agree_after_many_steps() -> None:
+    config = small_trial()
+    plan, meter = Meter(config.device), Meter(config.device)
+    operations = step_operations(config, config.shapes())
+    plan.charge(operations, times=100_000)
+    for _ in range(100_000):
+        meter.charge(operations)
+    assert meter.metrics() == plan.metrics()
+
+
+LADDERS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "negatives": lambda rung: {"negatives": Uniform(count=2**rung), "memory": Bank(size=256)},
+    "negatives_in_batch": lambda rung: {
+        "negatives": Uniform(count=2**rung),
+        "memory": InBatch(),
+        "batch_size": 256,
+    },
+    "queue": lambda rung: {"memory": Queue(size=100 * 3**rung)},
+    "bank": lambda rung: {"memory": Bank(size=20 * 2 ** min(rung, 5) + rung)},
+    "student": lambda rung: {"student": ConvNet(width=1 + rung)},
+    "teacher": lambda rung: {"teacher": Teacher(model=ConvNet(width=1 + rung))},
+    "embedding": lambda rung: {"embedding": 2 ** (rung + 1)},
+    "batch": lambda rung: {"batch_size": 16 * (1 + rung)},
+}
+GROWS_MEMORY = {"queue", "bank", "student", "teacher", "embedding", "batch", "negatives"}
+
+
+@pytest.mark.parametrize("ladder", LADDERS)
+@pytest.mark.parametrize("objective", [CRD(), InfoNCE(), KD()], ids=lambda objective: objective.name)
+def test_more_never_costs_less(ladder: str, objective: Any) -> None:
+    plans = [planned_metrics(small_trial(objective=objective, **LADDERS[ladder](rung))) for rung in range(8)]
+    for less, more in itertools.pairwise(plans):
+        assert all(more[name] >= less[name] for name in PLANNED_METRICS)
+    grows = objective.sides or ladder not in ("negatives", "negatives_in_batch", "queue", "bank", "embedding")
+    assert (plans[-1][COST_S] > plans[0][COST_S]) == bool(grows)
+    if grows and ladder in GROWS_MEMORY:
+        assert plans[-1][PEAK_BYTES] > plans[0][PEAK_BYTES]
+
+
+def test_a_memory_shows_in_the_peak_and_an_operation_takes_its_slower_side() -> None:
+    with_queue, with_bank = (planned_metrics(small_trial(memory=memory)) for memory in (Queue(size=50), Bank(size=50)))
+    nothing = planned_metrics(small_trial(memory=InBatch()))
+    assert with_queue[PEAK_BYTES] - nothing[PEAK_BYTES] == 50 * (2 * 8 * 4 + 8)
+    assert with_bank[PEAK_BYTES] - with_queue[PEAK_BYTES] == 1083 * 8  # the row of each sample
+    device = Device(name="test", flops_per_s=10, bytes_per_s=5)
+    assert device.seconds(Operation("", flops=100, bytes=5)) == 10
+    assert device.seconds(Operation("", flops=10, bytes=100)) == 20
+
+
+def test_a_plan_is_the_same_where_no_gradient_is_wanted() -> None:
+    config = small_trial(student=ConvNet(width=37))  # a width that no other test has cached
+    with torch.no_grad():
+        without = planned_metrics(config)
+    assert without == planned_metrics(small_trial(student=ConvNet(width=37)))
+    backward = {operation.name: operation.flops for operation in step_operations(config, config.shapes())}
+    assert backward["student_backward"] > backward["student_forward"]

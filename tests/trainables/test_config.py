@@ -1,0 +1,120 @@
+"""A trial config says all, refuses what cannot be, and has a name that is its content."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.trainables.trials import all_combinations, combination_id, small_trial
+from trainables.config import TrialConfig, goal_metrics
+from trainables.memory.bank import Bank
+from trainables.memory.in_batch import InBatch
+from trainables.memory.queue import Queue
+from trainables.metrics import PLANNED_METRICS
+from trainables.negatives.uniform import Uniform
+
+Path = tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "value", "fix"),
+    [
+        ({"memory": Queue(size=50), "negatives": Uniform(count=51)}, "negatives.count", 51, "lower it to 50 or less"),
+        ({"memory": InBatch(), "negatives": Uniform(count=17)}, "negatives.count", 17, "lower it to 16 or less"),
+        ({"memory": Bank(size=1084)}, "memory.size", 1084, "lower it to 1083 or less"),
+        ({"batch_size": 1084, "workers": 1}, "batch_size", 1084, "lower it to 1083 or less"),
+        ({"steps": 4, "rungs": 5}, "rungs", 5, "lower it to 4 or less"),
+        ({"batch_size": 15, "workers": 2}, "batch_size", 15, "change it to 14"),
+        ({"batch_size": 3, "workers": 5}, "batch_size", 3, "change it to 5"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told_with_path_value_and_fix(
+    changes: dict[str, Any], path: str, value: int, fix: str
+) -> None:
+    if changes.get("batch_size", 16) < 16:
+        changes = changes | {"memory": Queue(size=50)}
+    with pytest.raises(ValidationError) as refused:
+        small_trial(**changes)
+    (error,) = refused.value.errors()
+    assert error["ctx"]["path"] == path
+    assert error["ctx"]["value"] == value
+    assert error["msg"].startswith(path)
+    assert fix in error["msg"]
+
+
+def test_the_largest_sizes_that_fit_are_taken() -> None:
+    small_trial(memory=Bank(size=1083), negatives=Uniform(count=1083), batch_size=1083)
+    assert small_trial(steps=5, rungs=5).rung_steps() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("steps", [1, 7, 10, 300])
+def test_rungs_rise_to_the_last_step(steps: int) -> None:
+    for rungs in range(1, min(steps, 40) + 1):
+        rung_steps = small_trial(steps=steps, rungs=rungs).rung_steps()
+        assert len(rung_steps) == rungs
+        assert rung_steps == sorted(set(rung_steps))
+        assert rung_steps[0] >= 1
+        assert rung_steps[-1] == steps
+
+
+@pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+def test_survives_json_with_its_digest(config: TrialConfig) -> None:
+    again = TrialConfig.model_validate(json.loads(json.dumps(config.to_json())))
+    assert again == config
+    assert again.digest() == config.digest()
+    assert TrialConfig.model_validate_json(json.dumps(config.to_json())) == config
+
+
+def test_the_digest_is_that_of_the_canonical_json() -> None:
+    """Keys sorted, and nothing of this process in it: the same on every machine, for as long as the fields stay."""
+    tree = small_trial().to_json()
+    backwards = dict(reversed(list(tree.items())))
+    assert TrialConfig.model_validate(backwards).digest() == small_trial().digest()
+    assert len(small_trial().digest()) == 64
+
+
+def leaves(tree: dict[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def changed(tree: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**tree, path[0]: value}
+    return {**tree, path[0]: changed(tree[path[0]], path[1:], value)}
+
+
+def another(path: Path, value: Any) -> Any:
+    if path == ("workers",):
+        return 2
+    if path[-1] == "schedule":
+        return "constant"
+    if isinstance(value, str):
+        return f"{value}-2"
+    return value + 1 if isinstance(value, int) else value * 0.5 + 0.01
+
+
+def test_the_digest_changes_with_every_field() -> None:
+    trees = [small_trial(memory=memory).to_json() for memory in (Queue(size=50), Bank(size=50))]
+    digests = {TrialConfig.model_validate(tree).digest() for tree in trees}
+    count = len(trees)
+    for tree in trees:
+        for path, value in leaves(tree):
+            if path[-1] == "name" and path != ("device", "name"):
+                continue  # another member, not another value
+            digests.add(TrialConfig.model_validate(changed(tree, path, another(path, value))).digest())
+            count += 1
+    # the fields outside the memory change both trees
+    assert len(digests) == count > 60
+
+
+def test_goals_are_validation_measures_and_planned_compute() -> None:
+    goals = goal_metrics(small_trial())
+    assert set(PLANNED_METRICS) < set(goals)
+    assert "transfer/knn_top1" in goals
+    assert not [goal for goal in goals if goal.startswith("test/")]

@@ -1,0 +1,164 @@
+"""A trial is a function of its config: whatever ran before it, and however often it was killed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainables.trials import (
+    RUNGS,
+    STEPS,
+    Killed,
+    Listener,
+    WatchedTask,
+    all_combinations,
+    combination_id,
+    small_trial,
+    timeless,
+    train,
+)
+from trainables.config import TrialConfig, goal_metrics
+from trainables.loop import TEACHERS, run_trial
+from trainables.memory.in_batch import InBatch
+from trainables.metrics import PLANNED_METRICS, TEST_PREFIX, TRAIN_LOSS, on_test
+from trainables.objectives.crd import CRD
+from trainables.optimizer import Optimizer
+from trainables.outcomes import TrialFailure
+from trainables.world import SingleWorld
+
+each_combination = pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+
+
+def test_a_trial_is_the_same_as_the_first_and_as_the_fourth_of_a_process(tmp_path: Path) -> None:
+    config = small_trial()
+    others = [small_trial(seed=4), small_trial(objective=CRD(temperature=0.1), memory=InBatch())]
+    outcomes = [train(each, tmp_path / str(i)) for i, each in enumerate([config, *others, config])]
+    assert outcomes[0].weights_digest == outcomes[3].weights_digest
+    assert timeless(outcomes[0].metrics) == timeless(outcomes[3].metrics)
+    assert len({outcome.weights_digest for outcome in outcomes}) == 3
+
+
+def test_a_trial_leaves_the_processs_random_numbers_and_settings_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(small_trial(), tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.is_grad_enabled()
+
+
+def test_reports_at_its_rungs_and_ends_complete(tmp_path: Path) -> None:
+    listener = Listener()
+    outcome = train(small_trial(), tmp_path, listener)
+    assert [(report.rung, report.step, report.fidelity) for report in listener.reports] == [
+        (0, 4, 4 / 12),
+        (1, 8, 8 / 12),
+        (2, 12, 1.0),
+    ]
+    assert (outcome.state, outcome.step, outcome.fidelity) == ("complete", STEPS, 1.0)
+    assert listener.reports[-1].metrics.items() <= outcome.metrics.items()
+
+
+def test_rungs_know_nothing_of_the_test_split(tmp_path: Path) -> None:
+    config, listener = small_trial(), Listener()
+    outcome = train(config, tmp_path, listener)
+    assert not [name for report in listener.reports for name in report.metrics if name.startswith(TEST_PREFIX)]
+    measured = [name for name in goal_metrics(config) if name not in PLANNED_METRICS]
+    assert all(name in outcome.metrics and on_test(name) in outcome.metrics for name in measured)
+    pruned = train(small_trial(), tmp_path / "pruned", Listener(stop_at=0))
+    assert not [name for name in pruned.metrics if name.startswith(TEST_PREFIX)]
+
+
+@pytest.mark.parametrize("rung", range(RUNGS - 1))
+def test_no_step_is_trained_after_a_verdict_to_stop(rung: int, tmp_path: Path) -> None:
+    config = small_trial()
+    task, listener = WatchedTask(config.task.load()), Listener(stop_at=rung)
+    outcome = train(config, tmp_path, listener, task)
+    assert (outcome.state, outcome.step) == ("pruned", config.rung_steps()[rung])
+    assert len(task.batches) == outcome.step
+    assert outcome.metrics == listener.reports[-1].metrics
+
+
+def test_a_verdict_to_stop_at_the_end_stops_nothing(tmp_path: Path) -> None:
+    assert train(small_trial(), tmp_path, Listener(stop_at=RUNGS - 1)).state == "complete"
+
+
+@each_combination
+def test_killed_at_every_rung_and_between_is_as_good_as_never_killed(config: TrialConfig, tmp_path: Path) -> None:
+    calm = Listener()
+    expected = train(config, tmp_path / "calm", calm)
+    reports = []
+    folder = tmp_path / "killed"
+    for rung in range(RUNGS):
+        listener = Listener(kill_at=rung)
+        with pytest.raises(Killed):
+            train(config, folder, listener)
+        reports += listener.reports[1:] if rung else listener.reports
+        if rung + 1 < RUNGS:
+            with pytest.raises(Killed):  # once more, two steps into the next rung
+                train(config, folder, task=WatchedTask(config.task.load(), lives=2))
+    listener = Listener()
+    outcome = train(config, folder, listener)
+    assert [report.rung for report in listener.reports] == [RUNGS - 1]  # told again: nobody may have heard it
+    assert outcome.weights_digest == expected.weights_digest
+    assert timeless(outcome.metrics) == timeless(expected.metrics)
+    assert [timeless(report.metrics) for report in reports] == [timeless(report.metrics) for report in calm.reports]
+
+
+def test_resume_repeats_the_report_and_no_step(tmp_path: Path) -> None:
+    config = small_trial()
+    killed, resumed = Listener(kill_at=1), Listener(stop_at=1)
+    with pytest.raises(Killed):
+        train(config, tmp_path, killed)
+    task = WatchedTask(config.task.load())
+    outcome = train(config, tmp_path, resumed, task)
+    assert resumed.reports == killed.reports[1:]  # device seconds too: nothing was trained since
+    assert (outcome.state, task.batches) == ("pruned", [])
+
+
+def test_an_epoch_sees_every_sample_at_most_once_and_epochs_differ(tmp_path: Path) -> None:
+    config = small_trial(batch_size=300, steps=6, rungs=1)
+    task = WatchedTask(config.task.load())
+    train(config, tmp_path, task=task)
+    epochs = [sum(task.batches[:3], ()), sum(task.batches[3:], ())]
+    for epoch in epochs:
+        assert len(set(epoch)) == len(epoch) == 900
+    assert epochs[0] != epochs[1]
+
+
+def test_a_loss_that_is_no_number_ends_the_trial_with_what_to_change(tmp_path: Path) -> None:
+    wild = Optimizer(learning_rate=1e30, momentum=0.0, weight_decay=0.0, schedule="constant")
+    with pytest.raises(TrialFailure) as failure:
+        train(small_trial(optimizer=wild), tmp_path)
+    assert failure.value.kind == "nan"
+    for told in ("nan at step 1 of 12", "it was ", "optimizer.learning_rate", "objective.temperature"):
+        assert told in failure.value.message
+    assert not list(tmp_path.rglob("*.json"))  # and nothing to resume from
+
+
+def test_the_loss_of_a_report_is_the_one_of_its_last_step(tmp_path: Path) -> None:
+    every, last = Listener(), Listener()
+    train(small_trial(rungs=STEPS), tmp_path / "every", every)
+    train(small_trial(rungs=1), tmp_path / "last", last)
+    assert last.reports[0].metrics[TRAIN_LOSS] == every.reports[-1].metrics[TRAIN_LOSS]
+    assert len({report.metrics[TRAIN_LOSS] for report in every.reports}) == STEPS
+
+
+def test_trains_with_as_many_workers_as_the_config_says(tmp_path: Path) -> None:
+    with pytest.raises(TrialFailure, match="workers: 2"):
+        train(small_trial(workers=2), tmp_path, world=SingleWorld())
+
+
+def test_run_trial_goes_from_plain_values_to_an_outcome_and_resumes(tmp_path: Path) -> None:
+    config = small_trial()
+    workspace = tmp_path / "storage" / "my-sweep"
+    plain = json.loads(json.dumps(config.to_json()))
+    with pytest.raises(Killed):
+        run_trial(plain, trial=7, workspace=str(workspace), report=Listener(kill_at=1), world=SingleWorld())
+    listener = Listener()
+    outcome = run_trial(plain, trial=7, workspace=str(workspace), report=listener, world=SingleWorld())
+    assert [report.rung for report in listener.reports] == [1, 2]
+    assert outcome.weights_digest == train(config, tmp_path / "directly").weights_digest
+    assert len(list((tmp_path / "storage" / TEACHERS).glob("*.safetensors"))) == 1  # shared by all sweeps
+    assert list((workspace / "trials" / "7").rglob("*.safetensors"))
