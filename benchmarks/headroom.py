@@ -126,10 +126,13 @@ def settings() -> Iterator[tuple[str, str, Setting]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=5)
+    seeds = parser.parse_args().seeds
+    if seeds < 2:
+        parser.error(f"--seeds must be at least 2, for there to be an interval; it is {seeds}")
     torch.set_num_threads(1)
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as workspace:
-        bench = Bench(parser.parse_args().seeds, workspace)
+        bench = Bench(seeds, workspace)
         references = bench.references()
         best = bench.trained("best", BEST)
         varied = [(axis, bench.trained(name, s)) for axis, name, s in track(list(settings()), console=console)]

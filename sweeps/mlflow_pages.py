@@ -46,4 +46,4 @@ def _check_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise Refusal(f"port {port} on {HOST} must be free, and it is not ({error}). Give another --port") from error
+            raise Refusal(f"port {port} on {HOST} must be free, but: {error}. Give another --port") from error

@@ -131,7 +131,7 @@ def test_a_stopped_trial_trained_no_step_after_its_rung(swept: Swept) -> None:
     for report in stopped:
         trial = swept.after.trials[report.trial]
         assert (trial.state, trial.step, trial.fidelity) == ("pruned", report.step, report.fidelity)
-        checkpoints = sorted((swept.storage / SWEEP / "trials" / str(report.trial)).glob("*.json"))
+        checkpoints = sorted((swept.storage / SWEEP / "trials" / str(report.trial)).rglob("step-*.json"))
         assert int(checkpoints[-1].stem.removeprefix("step-")) == report.step
 
 

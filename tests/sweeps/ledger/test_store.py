@@ -218,7 +218,8 @@ def test_a_driver_killed_while_it_appends_loses_and_doubles_nothing(ledger: Ledg
         told += [driver.stdout.readline().strip() for _ in range(10)]  # it writes by now
         time.sleep(dice.uniform(0, 0.15))
         driver.send_signal(signal.SIGKILL)
-        told += driver.communicate()[0].split()
+        told += driver.stdout.read().split()
+        driver.wait()
     with Ledger.open(ledger.location) as after:
         assert after.integrity_check() == []
         keys = [event.key for _, _, event in after.events()]
