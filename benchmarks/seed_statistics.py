@@ -41,7 +41,7 @@ def interval(values: NDArray[np.float64]) -> str:
 
 def gain(best: Row, other: Row) -> Claim:
     difference = best.validation - other.validation
-    return Claim(f"best - {other.name} = {interval(difference)}", difference.mean() > margin(difference))
+    return Claim(f"best - {other.name} = {interval(difference)}", bool(difference.mean() > margin(difference)))
 
 
 def effect(axis: str, best: Row, others: list[Row]) -> Claim:
@@ -54,4 +54,4 @@ def effect(axis: str, best: Row, others: list[Row]) -> Claim:
         f"{axis} moves accuracy by {interval(difference)} (seed spread {spread:.3f}; at {other.name}) "
         f"and cost by {max(costs) / min(costs) - 1:.0%} (seed spread 0)"
     )
-    return Claim(text, abs(difference.mean()) > max(margin(difference), spread))
+    return Claim(text, bool(abs(difference.mean()) > max(margin(difference), spread)))

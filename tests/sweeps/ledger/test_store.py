@@ -213,13 +213,12 @@ def test_a_driver_killed_while_it_appends_loses_and_doubles_nothing(ledger: Ledg
     dice = random.Random(0)
     told: list[str] = []
     for _ in range(6):
-        driver = python(DRIVE, str(ledger.location))
-        assert driver.stdout
-        told += [driver.stdout.readline().strip() for _ in range(10)]  # it writes by now
-        time.sleep(dice.uniform(0, 0.15))
-        driver.send_signal(signal.SIGKILL)
-        told += driver.stdout.read().split()
-        driver.wait()
+        with python(DRIVE, str(ledger.location)) as driver:
+            assert driver.stdout
+            told += [driver.stdout.readline().strip() for _ in range(10)]  # it writes by now
+            time.sleep(dice.uniform(0, 0.15))
+            driver.send_signal(signal.SIGKILL)
+            told += driver.stdout.read().split()
     with Ledger.open(ledger.location) as after:
         assert after.integrity_check() == []
         keys = [event.key for _, _, event in after.events()]
