@@ -113,7 +113,8 @@ def _train(ledger: Ledger, sweep: _Sweep, storage: Path) -> None:
     teacher = threading.Thread(target=load_teacher, args=(sweep.example.teacher, sweep.task, cache), daemon=True)
     teacher.start()
     start_ray()
-    with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], str(storage / ledger.sweep)) as slots:
+    workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
+    with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         search = Search(sweep.space, sweep.file.goals, sweep.file.search)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
         teacher.join()

@@ -43,9 +43,9 @@ class Swept:
     resumed: subprocess.CompletedProcess[str]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sweeps", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def history_of(folder: Path) -> History:
@@ -186,12 +186,13 @@ def test_a_finished_sweep_resumed_again_changes_no_trial(swept: Swept) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_sweep_that_can_be_resumed(tmp_path: Path, signum: signal.Signals) -> None:
     settings = ["--set", "trial.steps=2000", "--set", "budget.trials=2"]
-    driver = start("run", "search_spaces/smoke.yaml", *settings, "--storage", str(tmp_path), "--id", "signalled")
-    wait_for_ledger(tmp_path / "signalled", driver, ended=0)
+    file = str(ROOT / "search_spaces/smoke.yaml")
+    driver = start("run", file, *settings, "--id", "signalled", cwd=tmp_path)  # where results/ is relative to
+    wait_for_ledger(tmp_path / "results" / "signalled", driver, ended=0)
     driver.send_signal(signum)
     output, _ = driver.communicate(timeout=30)
     assert driver.returncode == 128 + signum, output
     assert "continue with: python -m sweeps resume signalled" in output
-    history = history_of(tmp_path / "signalled")
+    history = history_of(tmp_path / "results" / "signalled")
     assert history.closed == "interrupted"
     assert history.counts()["running"] >= 1
