@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.refusals import Refusal
+from sweeps.tables import quantity
 from trainables.metrics import COST_S, on_test
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_AXIS_TITLES = {COST_S: "compute: modelled seconds on the reference device"}
+_AXIS_TITLES = {COST_S: "compute: modelled time on the reference device"}
 
 
 def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
@@ -30,15 +31,16 @@ def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
             f"{dict(goals)} and {len(points)} trials on its front. Run more trials, or give it both kinds of goal"
         )
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     _draw_trials(axes, history, across, up)
     _draw_points(axes, points, across, up)
     axes.set(xscale="log", xlabel=_AXIS_TITLES.get(across, across), ylabel=f"generalisation: {up} (validation)")
-    axes.xaxis.set_major_formatter(EngFormatter())
-    axes.xaxis.set_minor_formatter(EngFormatter() if _narrow(points, across) else NullFormatter())
+    written = FuncFormatter(lambda value, _: quantity(across, value))
+    axes.xaxis.set_major_formatter(written)
+    axes.xaxis.set_minor_formatter(written if _narrow(points, across) else NullFormatter())
     axes.set_title(f"{sweep}: what compute buys", loc="left")
     axes.grid(alpha=0.25, which="both")
     axes.legend(loc="lower right", frameon=False)

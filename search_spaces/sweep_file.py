@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from search_spaces.documents import Document, read
@@ -74,7 +74,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
         raise ConfigErrors(document.name, [Problem("", document.tree, rule, fix, document.where(""))])
     apply(document, overrides, partial(_default_at, document.tree))
     file, file_problems = _file(document.tree)
-    space, space_problems = _space(document.tree.get("trial"))
+    space, space_problems = _space(document.tree)
     goal_problems = _goal_problems(document.tree.get("goals"), space)
     problems = _placed(document, [*file_problems, *space_problems, *goal_problems])
     if problems or file is None or space is None:
@@ -103,11 +103,27 @@ def _file(tree: dict[str, Any]) -> tuple[SweepFile | None, list[Problem]]:
     return None, [Problem(".".join(fault.path), fault.value, fault.rule, fault.fix) for fault in found]
 
 
-def _space(tree: Any) -> tuple[Space | None, list[Problem]]:
-    if not isinstance(tree, dict):
+def trial_space(trial: dict[str, Any], resources: Resources) -> Space:
+    """The space of a sweep's trials, each trained by as many workers as a slot has. Raises `ConfigErrors`."""
+    return Space.parse({**trial, "workers": resources.workers}, TrialConfig)
+
+
+def _space(tree: dict[str, Any]) -> tuple[Space | None, list[Problem]]:
+    trial = tree.get("trial")
+    if not isinstance(trial, dict):
         return None, []
+    if "workers" in trial:
+        rule, fix = (
+            "workers belong to a slot, which has the same for all of its trials",
+            "write resources.workers instead",
+        )
+        return None, [Problem("trial.workers", trial["workers"], rule, fix)]
     try:
-        return Space.parse(tree, TrialConfig), []
+        resources = Resources.model_validate(tree.get("resources", {}))
+    except ValidationError:  # said elsewhere
+        resources = Resources()
+    try:
+        return trial_space(trial, resources), []
     except ConfigErrors as errors:
         return None, [replace(problem, path=f"trial.{problem.path}".rstrip(".")) for problem in errors.problems]
 

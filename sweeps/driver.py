@@ -90,8 +90,7 @@ class Driver:
         if suggestion is None:
             self._exhausted = True
             return None
-        workers = {"workers": self.sweep.resources.workers}
-        config = TrialConfig.model_validate({**suggestion.config, **workers})
+        config = TrialConfig.model_validate(suggestion.config)
         self.ledger.append(
             Planned(
                 trial=number,

@@ -26,13 +26,15 @@ class Stopped(Refusal):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn a refusal into one message on stderr and an exit code; faults of the program itself pass through."""
+    """Turn a refusal into one message on stderr and an exit code, Ctrl-C into 130; let faults of the program pass."""
     try:
         yield
     except (Refusal, LedgerError, ConfigErrors) as error:
         message = redacted(str(error))
         Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(_exit_code(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 def redacted(text: str) -> str:

@@ -13,11 +13,12 @@ from types import FrameType
 from typing import Literal
 
 import ray
+import torch
 
 from search_spaces.draws import CornerDraw
 from search_spaces.policies import Resources
 from search_spaces.space import Space
-from search_spaces.sweep_file import LoadedSweep, SweepFile
+from search_spaces.sweep_file import LoadedSweep, SweepFile, trial_space
 from sweeps.driver import Driver
 from sweeps.events import Closed, Opened
 from sweeps.ledger.store import Ledger
@@ -29,7 +30,7 @@ from sweeps.search.study import Search
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
 from sweeps.slots.tuning import TuneFailedError, run_trials
-from sweeps.tracking import MlflowWriter
+from sweeps.tracking import MlflowWriter, tracking_uri
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
 from trainables.config import TrialConfig
 from trainables.loop import TEACHERS
@@ -66,13 +67,15 @@ class _Sweep:
     @classmethod
     def of(cls, ledger: Ledger) -> "_Sweep":
         file = SweepFile.model_validate(ledger.spec["file"])
-        space = Space.parse(file.trial, TrialConfig)
+        space = trial_space(file.trial, file.resources)
         example = TrialConfig.model_validate(space.suggest(CornerDraw(False, {})))
         return cls(file, space, example, example.task.load())
 
 
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
-    """The ledger of a new sweep, with its file. Raises `LedgerExists`."""
+    """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
+    _check_place(storage)
+    _check_room(loaded.file.resources)
     spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": list(loaded.overrides)}
     Ledger.create(storage / sweep, sweep, spec).close()
 
@@ -105,6 +108,31 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
             ledger.append(Closed(fence=fence, reason=reason))
             writer.drain(_DRAIN_SECONDS[reason])
             ray.shutdown()
+
+
+def _check_place(storage: Path) -> None:
+    tracking_uri(storage)
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(
+            f"--storage must be a folder, or become one, and {storage} cannot: {error}. Give another"
+        ) from error
+
+
+def _check_room(resources: Resources) -> None:
+    """What every slot needs at once, against this machine: slots that wait for each other would train nothing."""
+    slots = 1 if resources.slots == "auto" else resources.slots
+    for name, each, there in (
+        ("cpus", resources.cpus_per_worker, os.cpu_count() or 1),
+        ("gpus", resources.gpus_per_worker, torch.cuda.device_count()),
+    ):
+        needed = slots * resources.workers * each
+        if needed > there:
+            raise Refusal(
+                f"slots run at the same time, and {slots} slots x {resources.workers} workers x {each:g} {name} are "
+                f"{needed:g} {name}, where this machine has {there}. Lower slots, workers or {name}_per_worker"
+            )
 
 
 def _train(ledger: Ledger, sweep: _Sweep, storage: Path) -> None:

@@ -147,3 +147,42 @@ def test_the_front_is_drawn_and_no_front_is_refused(storage: Path, tmp_path: Pat
     refused = CliRunner().invoke(dashboards_app, ["front", "empty", "--storage", str(tmp_path)])
     assert refused.exit_code == 2
     assert "complete trials" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["resources.slots=4096"], "4096 slots x 1 workers x 1 cpus are 4096 cpus"),
+        (["resources.workers=3"], "trial.batch_size = 64"),
+        (["trial.workers=2"], "write resources.workers instead"),
+        (["resources.gpus_per_worker=64"], "64 gpus, where this machine has"),
+    ],
+)
+def test_what_this_machine_can_never_run_is_refused_before_anything_starts(
+    tmp_path: Path, settings: list[str], said: str
+) -> None:
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    result = invoke("run", "search_spaces/smoke.yaml", *overrides, "--storage", tmp_path / "results", "--id", "big")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "results" / "big").exists()
+
+
+def test_a_storage_that_is_a_file_and_a_tracking_uri_of_a_dead_kind_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "--storage must be a folder" in result.stderr
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///tmp/mlruns")
+    result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "results")
+    assert result.exit_code == 2
+    assert "MLFLOW_TRACKING_URI" in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_sweep_is_created_once(storage: Path) -> None:
+    result = invoke("run", "search_spaces/smoke.yaml", "--storage", storage, "--id", "smoke-1")
+    assert result.exit_code == 2
+    assert "Resume it, or give the new one another id" in result.stderr
