@@ -1,7 +1,7 @@
 """The command line: submit a sweep, watch it, read what came out.
 
 Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 6 a security or integrity
-check refused; 130 and 143 stopped by a signal, can be resumed. Commands that only read load neither Ray nor torch.
+check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that only read load neither Ray nor torch.
 """
 
 import json
@@ -202,11 +202,20 @@ def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
             session.drive(storage, sweep, accept_changed_code=accept_changed_code)
     except session.Interrupted as interrupt:
         out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
-        raise SystemExit(128 + interrupt.signum) from None
+        _leave(128 + interrupt.signum)
+    except session.Stopped as stopped:
+        out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
+        _leave(4)
     with _opened(sweep, storage) as (ledger, history):
         _print_front(history, ledger.spec["file"]["goals"])
         _print_next(sweep, storage)
         raise SystemExit(3 if _failed(history) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, and Ray's processes with it: on an orderly way out its threads would abort with their own code."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _print_front(history: History, goals: dict[str, Any]) -> None:

@@ -15,14 +15,6 @@ _PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/@\s]+@")
 class Refusal(Exception):
     """Something that a user asked for and cannot have. The message holds the rule, the value and what to change."""
 
-    exit_code = 2
-
-
-class Stopped(Refusal):
-    """A sweep could not go on; what it has is kept, and it can be resumed."""
-
-    exit_code = 4
-
 
 @contextmanager
 def refusals() -> Iterator[None]:
@@ -43,7 +35,5 @@ def redacted(text: str) -> str:
 
 
 def _exit_code(error: Refusal | LedgerError | ConfigErrors) -> int:
-    if isinstance(error, Refusal):
-        return error.exit_code
     tampered = isinstance(error, LedgerCorrupt) or (isinstance(error, ConfigErrors) and error.security)
     return 6 if tampered else 2

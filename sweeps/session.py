@@ -25,7 +25,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.mirroring import tracking
 from sweeps.provenance import code_digest, environment
-from sweeps.refusals import Refusal, Stopped
+from sweeps.refusals import Refusal
 from sweeps.search.study import Search
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
@@ -45,6 +45,10 @@ Reason = Literal["done", "interrupted", "error"]
 
 class SweepChanged(Refusal):
     """A sweep cannot be resumed with other code or data than it began with."""
+
+
+class Stopped(Exception):
+    """A sweep could not go on. What it has is kept, and it can be resumed."""
 
 
 class Interrupted(BaseException):
@@ -84,7 +88,7 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
-    `Interrupted`, and `Stopped` when slots or Tune cannot go on.
+    `Interrupted`, and `Stopped` when slots or Tune cannot go on. After these two Ray still runs, until the process ends.
     """
     with Ledger.open(storage / sweep) as ledger:
         fence = ledger.claim()
@@ -107,7 +111,7 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
         finally:
             ledger.append(Closed(fence=fence, reason=reason))
             writer.drain(_DRAIN_SECONDS[reason])
-            ray.shutdown()
+        ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
 
 
 def _check_place(storage: Path) -> None:
