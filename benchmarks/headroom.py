@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from benchmarks.seed_statistics import Row, effect, gain
 from trainables.checkpoint import Checkpoints
-from trainables.compute import Device, planned_metrics
+from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
+from trainables.device import Device
 from trainables.loop import distil
 from trainables.measure import final_measures
 from trainables.memory.bank import Bank

@@ -88,7 +88,7 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
-    `Interrupted`, and `Stopped` when slots or Tune cannot go on. After these two Ray still runs, until the process ends.
+    `Interrupted`, and `Stopped` when slots or Tune cannot go on. After these two Ray runs on until the process ends.
     """
     with Ledger.open(storage / sweep) as ledger:
         fence = ledger.claim()

@@ -13,35 +13,20 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from trainables.base import Config
+from trainables.config import TrialConfig
+from trainables.device import Device
 from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES
 from trainables.models import ModelConfig
 from trainables.protocols import Operation, Shapes
 
-if TYPE_CHECKING:
-    from trainables.config import TrialConfig
-
 _FLOAT_BYTES = 4
-
-
-class Device(Config):
-    """A reference device: its two rates. The default is an H200 (bfloat16 matrix products, HBM3e)."""
-
-    name: str = "h200"
-    flops_per_s: float = Field(7.9e14, gt=0)
-    bytes_per_s: float = Field(4.3e12, gt=0)
-
-    def seconds(self, operation: Operation) -> float:
-        """The shortest time in which the device could do it."""
-        return max(operation.flops / self.flops_per_s, operation.bytes / self.bytes_per_s)
 
 
 @dataclass
@@ -79,7 +64,7 @@ class Meter:
         return {COST_S: self.cost_s, FLOPS: float(self.flops), BYTES: float(self.bytes)}
 
 
-def planned_metrics(config: "TrialConfig") -> dict[str, float]:
+def planned_metrics(config: TrialConfig) -> dict[str, float]:
     """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it."""
     meter = Meter(config.device)
     shapes = config.shapes()
@@ -87,7 +72,7 @@ def planned_metrics(config: "TrialConfig") -> dict[str, float]:
     return {**meter.metrics(), PEAK_BYTES: float(_peak_bytes(config, shapes))}
 
 
-def step_operations(config: "TrialConfig", shapes: Shapes) -> list[Operation]:
+def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
     """The nominal operations of one training step.
 
     The backward pass of a product is one product of its size for each operand that wants a gradient: weights do, images
@@ -112,7 +97,7 @@ def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
     return Operation(name, flops, sum(times * layer.bytes for layer, times in products))
 
 
-def _heads(config: "TrialConfig", shapes: Shapes) -> list[Operation]:
+def _heads(config: TrialConfig, shapes: Shapes) -> list[Operation]:
     """Both projections, or both classifiers; the teacher's classifier is frozen, its projection is not."""
     reads_logits = config.objective.reads == "logits"
     outputs = shapes.classes if reads_logits else shapes.width
@@ -129,7 +114,7 @@ def _linear(batch: int, inputs: int, outputs: int) -> "Layer":
     return Layer(2 * batch * inputs * outputs, values * _FLOAT_BYTES, batch * outputs * _FLOAT_BYTES, 2)
 
 
-def _peak_bytes(config: "TrialConfig", shapes: Shapes) -> int:
+def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
     """Weights (the student's with gradient and momentum), the memory, activations kept for backward, and scores."""
     activations = sum(layer.output_bytes for layer in _layers(config.student, config, shapes.batch))
     weights = 3 * _weight_bytes(config.student, config) + _weight_bytes(config.teacher.model, config)
@@ -138,11 +123,11 @@ def _peak_bytes(config: "TrialConfig", shapes: Shapes) -> int:
     return weights + activations + memory + config.objective.sides * pairs * (_FLOAT_BYTES + 8)
 
 
-def _layers(model: ModelConfig, config: "TrialConfig", batch: int) -> list["Layer"]:
+def _layers(model: ModelConfig, config: TrialConfig, batch: int) -> list["Layer"]:
     return count_layers(model, config.task.channels, config.task.image_size, batch)
 
 
-def _weight_bytes(model: ModelConfig, config: "TrialConfig") -> int:
+def _weight_bytes(model: ModelConfig, config: TrialConfig) -> int:
     with torch.device("meta"):
         return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(config.task.channels).parameters())
 

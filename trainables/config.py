@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from trainables.base import Config
-from trainables.compute import Device
+from trainables.device import Device
 from trainables.evaluation import Evaluation
 from trainables.memory import MemoryConfig
 from trainables.memory.bank import Bank

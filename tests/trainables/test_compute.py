@@ -10,8 +10,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables.trials import BATCH, all_combinations, combination_id, small_trial, teacher_of, train
-from trainables.compute import Device, Meter, planned_metrics, step_operations
+from trainables.compute import Meter, planned_metrics, step_operations
 from trainables.config import TrialConfig
+from trainables.device import Device
 from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
 from trainables.memory.queue import Queue

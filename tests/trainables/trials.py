@@ -10,8 +10,8 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.checkpoint import Checkpoints
-from trainables.compute import Device
 from trainables.config import TrialConfig
+from trainables.device import Device
 from trainables.loop import distil
 from trainables.memory import MemoryConfig
 from trainables.memory.queue import Queue
