@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from search_spaces.documents import Document, read
 from search_spaces.draws import CornerDraw
 from search_spaces.errors import ConfigErrors, Problem, nearest
+from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply
 from search_spaces.policies import Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
 from search_spaces.schema import value_at
@@ -23,6 +24,9 @@ from trainables.base import Config
 from trainables.config import TrialConfig, goal_metrics
 
 Goal = Literal["maximize", "minimize"]
+
+#: A search over these would find the easiest measurement, not the best student.
+_YARDSTICKS = ("task", "evaluation", "device", "seed")
 
 
 class SweepFile(Config):
@@ -103,6 +107,11 @@ def _file(tree: dict[str, Any]) -> tuple[SweepFile | None, list[Problem]]:
     return None, [Problem(".".join(fault.path), fault.value, fault.rule, fault.fix) for fault in found]
 
 
+def _swept_yardstick(leaf: Leaf) -> Problem:
+    rule = f"{', '.join(_YARDSTICKS)} say what trials are measured by, which is the same for all of them"
+    return Problem(f"trial.{leaf.source}", "a distribution", rule, "give it one value")
+
+
 def trial_space(trial: dict[str, Any], resources: Resources) -> Space:
     """The space of a sweep's trials, each trained by as many workers as a slot has. Raises `ConfigErrors`."""
     return Space.parse({**trial, "workers": resources.workers}, TrialConfig)
@@ -123,7 +132,8 @@ def _space(tree: dict[str, Any]) -> tuple[Space | None, list[Problem]]:
     except ValidationError:  # said elsewhere
         resources = Resources()
     try:
-        return trial_space(trial, resources), []
+        space = trial_space(trial, resources)
+        return space, [_swept_yardstick(leaf) for leaf in space.leaves if leaf.path.split(".")[0] in _YARDSTICKS]
     except ConfigErrors as errors:
         return None, [replace(problem, path=f"trial.{problem.path}".rstrip(".")) for problem in errors.problems]
 

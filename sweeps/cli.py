@@ -22,7 +22,8 @@ from sweeps.ids import check_id, new_id, newest
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, redacted, refusals
-from sweeps.tables import front_table, sweep_panel, varying
+from sweeps.tables import sweep_panel, trials_table, varying
+from trainables.metrics import TEST_PREFIX
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -75,7 +76,7 @@ def run(
         from sweeps import session
 
         loaded = load(file, overrides)
-        sweep = check_id(sweep or new_id(loaded.file.name))
+        sweep = check_id(new_id(loaded.file.name) if sweep is None else sweep)
         session.create(loaded, storage, sweep)
     out.print(f"sweep {sweep} in {storage / sweep}", highlight=False)
     _drive(storage, sweep, accept_changed_code=False)
@@ -108,7 +109,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
             _print_json(
                 {
                     "sweep": ledger.sweep,
-                    "state": history.closed or "open",
+                    "state": _state(ledger, history),
                     "trials": history.counts(),
                     "budget": file["budget"],
                     "front": [trial.number for trial in front_of(history.trials.values(), file["goals"])],
@@ -116,7 +117,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                 }
             )
             return
-        state = history.closed or "open: running, or its driver was killed"
+        state = _state(ledger, history)
         out.print(sweep_panel(ledger.sweep, history, file["goals"], file["budget"]["trials"], f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
@@ -156,7 +157,8 @@ def best(
         if as_json:
             _print_json(_record(chosen))
             return
-        out.print(front_table([chosen], goals, varying(history.trials.values())))
+        why = "within the bounds, the best first goal" if at_least or at_most else "the knee of the front"
+        out.print(trials_table(f"Best: {why}", [chosen], goals, varying(history.trials.values())))
         out.print(yaml.safe_dump({"trial": chosen.config}, sort_keys=False), markup=False, highlight=False)
 
 
@@ -171,10 +173,10 @@ def sync(
     Example: python -m sweeps sync --rebuild
     """
     with refusals(), _opened(sweep, storage) as (ledger, _):
-        from sweeps import tracking
-        from sweeps.mirroring import tracking as described
+        from sweeps import mirroring, tracking
 
-        written = tracking.sync(storage / ledger.sweep, described(ledger.sweep, ledger.spec, storage), rebuild=rebuild)
+        described = mirroring.tracking(ledger.sweep, ledger.spec, storage)
+        written = tracking.sync(ledger.location, described, rebuild=rebuild)
         out.print(f"{written} events written to MLflow")
 
 
@@ -199,16 +201,18 @@ def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
         from sweeps import session
     try:
         with refusals():
-            session.drive(storage, sweep, accept_changed_code=accept_changed_code)
+            mirrored = session.drive(storage, sweep, accept_changed_code=accept_changed_code)
     except session.Interrupted as interrupt:
         out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
         _leave(128 + interrupt.signum)
     except session.Stopped as stopped:
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
         _leave(4)
-    with _opened(sweep, storage) as (ledger, history):
+    with refusals(), _opened(sweep, storage) as (ledger, history):
         _print_front(history, ledger.spec["file"]["goals"])
         _print_next(sweep, storage)
+        if not mirrored:
+            out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")
         raise SystemExit(3 if _failed(history) else 0)
 
 
@@ -223,7 +227,8 @@ def _print_front(history: History, goals: dict[str, Any]) -> None:
     if not points:
         out.print("the front is empty: no trial is complete yet")
         return
-    out.print(front_table(points, goals, varying(history.trials.values())))
+    title = "Front: complete trials that no other beats"
+    out.print(trials_table(title, points, goals, varying(history.trials.values())))
     out.print("Chosen on validation; test/ is reported only.", style="dim")
 
 
@@ -243,6 +248,11 @@ def _storage_flag(storage: Path) -> str:
     return "" if storage == RESULTS else f" --storage {storage}"
 
 
+def _state(ledger: Ledger, history: History) -> str:
+    """How the sweep stands: held by a driver, let go of with a reason, or left by a driver that was killed."""
+    return "running" if ledger.driven() else history.closed or "killed"
+
+
 def _failed(history: History) -> list[TrialRecord]:
     return [trial for trial in history.trials.values() if trial.state == "failed"]
 
@@ -259,6 +269,9 @@ def _bounds(texts: list[str]) -> dict[str, float]:
             bounds[name] = float(value)
         except ValueError:
             raise Refusal(f"a bound is metric=number, and {text!r} is not; write transfer/knn_top1=0.6, say") from None
+        if name.startswith(TEST_PREFIX):
+            allowed = name.removeprefix(TEST_PREFIX)
+            raise Refusal(f"validation selects and test only reports, so {name} cannot be a bound. Bound {allowed}")
     return bounds
 
 

@@ -26,9 +26,9 @@ def new_id(name: str) -> str:
 
 def newest(storage: Path) -> str:
     """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
-    ledgers = sorted(storage.glob("*/ledger.db*"), key=lambda path: path.stat().st_mtime)
+    ledgers = [path for path in storage.glob("*/ledger.db*") if path.is_file() and _RULE.fullmatch(path.parent.name)]
     if not ledgers:
         raise Refusal(
             f"there is no sweep in {storage.resolve()}. Run one with `python -m sweeps run`, or give its --storage"
         )
-    return ledgers[-1].parent.name
+    return max(ledgers, key=lambda path: path.stat().st_mtime).parent.name

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from search_spaces.errors import ConfigErrors
-from sweeps.ledger.errors import LedgerCorrupt, LedgerError
+from sweeps.ledger.errors import LedgerCorrupt, LedgerError, NotALedger
 
 _PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/@\s]+@")
 
@@ -35,5 +35,5 @@ def redacted(text: str) -> str:
 
 
 def _exit_code(error: Refusal | LedgerError | ConfigErrors) -> int:
-    tampered = isinstance(error, LedgerCorrupt) or (isinstance(error, ConfigErrors) and error.security)
+    tampered = isinstance(error, LedgerCorrupt | NotALedger) or (isinstance(error, ConfigErrors) and error.security)
     return 6 if tampered else 2

@@ -3,9 +3,10 @@
 import os
 import signal
 import socket
-import threading
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from trainables.protocols import Task
 from trainables.storage import Storage
 from trainables.teacher import load_teacher
 
+_PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 _DRAIN_SECONDS = {"done": 60.0, "interrupted": 3.0, "error": 3.0}  # what is not in MLflow by then, `sync` brings there
 
 Reason = Literal["done", "interrupted", "error"]
@@ -84,8 +86,10 @@ def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     Ledger.create(storage / sweep, sweep, spec).close()
 
 
-def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> None:
+def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> bool:
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
+
+    The answer is whether MLflow holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
     `Interrupted`, and `Stopped` when slots or Tune cannot go on. After these two Ray runs on until the process ends.
@@ -93,15 +97,15 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
     with Ledger.open(storage / sweep) as ledger:
         fence = ledger.claim()
         if ledger.history.closed == "done":
-            return
+            return True
         described = _Sweep.of(ledger)
         _check_unchanged(ledger, described.task, accept_changed_code)
         writer = MlflowWriter(storage / sweep, tracking(ledger.sweep, ledger.spec, storage))
         reason: Reason = "error"
         try:
             ledger.append(_opened(fence, described.task))
-            with _signals_interrupt(), LiveView(storage / sweep, writer):
-                _train(ledger, described, storage)
+            with _signals_interrupt() as check, LiveView(storage / sweep, writer):
+                _train(ledger, described, storage, check)
             reason = "done"
         except Interrupted:
             reason = "interrupted"
@@ -110,18 +114,19 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> No
             raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
         finally:
             ledger.append(Closed(fence=fence, reason=reason))
-            writer.drain(_DRAIN_SECONDS[reason])
+            mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
         ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
+        return mirrored
 
 
 def _check_place(storage: Path) -> None:
     tracking_uri(storage)
     try:
         storage.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=storage):
+            pass
     except OSError as error:
-        raise Refusal(
-            f"--storage must be a folder, or become one, and {storage} cannot: {error}. Give another"
-        ) from error
+        raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error
 
 
 def _check_room(resources: Resources) -> None:
@@ -139,18 +144,18 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _train(ledger: Ledger, sweep: _Sweep, storage: Path) -> None:
+def _train(ledger: Ledger, sweep: _Sweep, storage: Path, check: Callable[[], None]) -> None:
     # The teacher is trained while Ray starts, once, instead of by every slot that finds none.
     cache = Storage(str(storage)).folder(TEACHERS)
-    teacher = threading.Thread(target=load_teacher, args=(sweep.example.teacher, sweep.task, cache), daemon=True)
-    teacher.start()
+    teacher = ThreadPoolExecutor(1).submit(load_teacher, sweep.example.teacher, sweep.task, cache)
     start_ray()
+    check()
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
     with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         search = Search(sweep.space, sweep.file.goals, sweep.file.search)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
-        teacher.join()
-        run_trials(DriverSearcher(driver), DriverScheduler(driver), slots)
+        teacher.result()
+        run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
 
 
 def _plan(resources: Resources) -> SlotPlan:
@@ -197,9 +202,16 @@ def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> N
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once."""
+def _signals_interrupt() -> Iterator[Callable[[], None]]:
+    """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once.
+
+    Gives a function to call now and then, which raises it again: code that was interrupted may have swallowed it.
+    """
     received: list[int] = []
+
+    def check() -> None:
+        if received:
+            raise Interrupted(received[0])
 
     def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         received.append(signum)
@@ -209,7 +221,8 @@ def _signals_interrupt() -> Iterator[None]:
 
     before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield check
+        check()
     except BaseException as error:
         if received:  # inside Ray's compiled code the exception of a handler comes out as a SystemError
             raise Interrupted(received[0]) from error

@@ -43,9 +43,9 @@ def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: s
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
 
 
-def front_table(trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
-    """The front, cheapest first: goals, the test values of the same measures, and what varies."""
-    table = Table(title="Front: complete trials that no other beats", title_justify="left")
+def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
+    """Trials in their order: goals, the test values of the same measures, and what varies."""
+    table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
     tests = [on_test(goal) for goal in goals if any(on_test(goal) in trial.metrics for trial in trials)]
     for name in (*goals, *tests, *varying):
@@ -73,14 +73,13 @@ def varying(trials: Iterable[TrialRecord]) -> list[str]:
 
 
 def cost_so_far(history: History) -> float:
-    """Modelled seconds of everything trained: ended trials in full or up to where they were stopped."""
+    """Modelled seconds of what was trained, each trial up to where it is; what a new attempt repeats counts once."""
     return sum(trial.compute.get(COST_S, 0.0) * trial.fidelity for trial in history.trials.values())
 
 
 def elapsed(history: History) -> timedelta:
-    """Time that drivers have held the sweep."""
-    now = datetime.now(UTC)
-    return sum(((s.closed_at or now) - s.opened_at for s in history.sessions[-1:]), timedelta())
+    """Time that drivers have held the sweep, each until it was last heard of."""
+    return sum((session.last_at - session.opened_at for session in history.sessions), timedelta())
 
 
 def _best_values(history: History, goals: Goals) -> str:
@@ -94,11 +93,13 @@ def _best_values(history: History, goals: Goals) -> str:
 
 
 def _left(history: History, done: int, budget: int) -> str:
-    opened = history.sessions[-1].opened_at if history.sessions else None
-    here = [t for t in history.trials.values() if t.ended and opened and t.ended >= opened]
-    if not here or history.closed:
+    if not history.sessions or history.closed:
         return ""
-    first = min(attempt.started for trial in here for attempt in trial.attempts)
+    opened = history.sessions[-1].opened_at
+    here = [trial for trial in history.trials.values() if trial.ended and trial.ended >= opened]
+    if not here:
+        return "" if any(trial.attempts for trial in history.trials.values()) else "starting Ray and its workers"
+    first = min(attempt.started for trial in here for attempt in trial.attempts if attempt.started >= opened)
     per_trial = (datetime.now(UTC) - first) / len(here)
     return f"about {_clock(per_trial * (budget - done))} left"
 

@@ -144,13 +144,19 @@ class MlflowWriter:
 def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int:
     """Mirror a whole ledger now, in the foreground, and return how many events MLflow did not have.
 
-    `rebuild` deletes the sweep's runs first. Raises whatever MLflow raises.
+    `rebuild` deletes the sweep's runs first. Raises `Refusal` if MLflow cannot be written.
     """
     with Ledger.open(location) as ledger:
-        mirror = Mirror(ledger, tracking)
-        if rebuild:
-            mirror.delete()
-        return mirror.catch_up()
+        try:
+            mirror = Mirror(ledger, tracking)
+            if rebuild:
+                mirror.delete()
+            return mirror.catch_up()
+        except Exception as error:  # what MLflow raises has no common base
+            raise Refusal(
+                f"MLflow at {tracking.uri} must take the sweep, and does not ({type(error).__name__}: {error}). "
+                "Mend that, then sync again: the ledger keeps everything"
+            ) from error
 
 
 @dataclass

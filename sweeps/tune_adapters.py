@@ -3,6 +3,7 @@
 Tune ends no trial: every one ends by an event of its own (`sweeps.slots.proxy`), so the scheduler always continues.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -31,14 +32,15 @@ class SlotPool:
 
 
 class DriverSearcher(NotPickled, Searcher):
-    """Suggests what the driver says is next."""
+    """Suggests what the driver says is next. Tune asks several times a second; `check` may raise, to end it all."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, check: Callable[[], None]) -> None:
         super().__init__()
-        self._driver = driver
+        self._driver, self._check = driver, check
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ARG002 (trials have numbers of our own)
         """The next trial, None while every slot is taken, or the end."""
+        self._check()
         job = self._driver.next_trial()
         if job is None:
             return Searcher.FINISHED if self._driver.finished else None

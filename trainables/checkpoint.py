@@ -1,5 +1,6 @@
 """Checkpoints of a trial: everything that it needs to go on as if it had never been interrupted."""
 
+import logging
 import math
 from collections import Counter
 from dataclasses import asdict, astuple, dataclass
@@ -12,6 +13,8 @@ from trainables.protocols import Operation
 from trainables.step import TrainingStep
 from trainables.storage import Storage
 from trainables.tensor_files import DamagedFile, read_tensors, write_tensors
+
+_LOG = logging.getLogger(__name__)
 
 _GENERATIONS = 2  # a torn newest one still leaves one to go on from
 
@@ -49,7 +52,8 @@ class Checkpoints:
         for name in reversed(self._names()):
             try:
                 tensors, record = read_tensors(self.storage, name)
-            except (FileNotFoundError, DamagedFile):
+            except (FileNotFoundError, DamagedFile) as error:
+                _LOG.warning("not resumed from %s: %s", name, error)
                 continue
             training.load_state_dict(_under("training/", tensors))
             _load_optimizer(optimizer, _under("optimizer/", tensors))

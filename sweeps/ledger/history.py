@@ -38,6 +38,7 @@ class Session:
 
     opened: Opened
     opened_at: datetime
+    last_at: datetime
     closed: Closed | None = None
     closed_at: datetime | None = None
 
@@ -112,6 +113,8 @@ class History:
             ) from error
         self._take(at, event)
         self.last_seq = seq
+        if self.sessions:
+            self.sessions[-1].last_at = at
 
     def check(self, event: Event) -> None:
         """Raise `IllegalEvent` if `event` cannot follow what is known."""
@@ -150,7 +153,7 @@ class History:
     def _take(self, at: datetime, event: Event) -> None:
         match event:
             case Opened():
-                self.sessions.append(Session(event, at))
+                self.sessions.append(Session(event, at, at))
                 for trial in self.trials.values():
                     if trial.state == "running":
                         trial.state = "waiting"

@@ -98,7 +98,11 @@ class Ledger:
                 row = connection.execute(select(SWEEP)).one()
         except Exception as error:
             engine.dispose()
-            raise NotALedger(f"no ledger can be read at {url.render_as_string()}: {error}. Restore a backup") from error
+            why = getattr(error, "orig", None) or error
+            raise NotALedger(
+                f"no ledger can be read at {url.render_as_string()}: {why}. "
+                "Its folder must be writable, also for readers; if it is, restore a backup"
+            ) from error
         if row.schema_version > SCHEMA_VERSION:
             engine.dispose()
             raise LedgerTooNew(
@@ -167,8 +171,13 @@ class Ledger:
         """Events with a sequence number above `after`, in order, up to the newest. Raises `LedgerCorrupt`."""
         while True:
             page = select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(_PAGE)
-            with self._engine.begin() as connection:
-                rows = connection.execute(page).all()
+            try:
+                with self._engine.begin() as connection:
+                    rows = connection.execute(page).all()
+            except DatabaseError as error:
+                raise LedgerCorrupt(
+                    f"{self.location} must be readable to its end: {error.orig}. Restore a backup"
+                ) from error
             for row in rows:
                 yield row.seq, datetime.fromisoformat(row.at), _parse(row)
             if len(rows) < _PAGE:
@@ -189,6 +198,15 @@ class Ledger:
         except (LedgerCorrupt, DatabaseError) as error:
             return [str(error)]
         return problems
+
+    def driven(self) -> bool:
+        """Whether a live driver holds the sweep now."""
+        if self.fence is not None:
+            return True
+        free = self._lock.acquire()
+        if free:
+            self._lock.release()
+        return not free
 
     def close(self) -> None:
         """Let go of the sweep, if it was claimed, and of the database."""

@@ -45,7 +45,8 @@ class PlainSlot:
 def driving(folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1) -> Iterator[Driver]:
     """A driver on the ledger in `folder`, which is made or continued."""
     if not (folder / "ledger.db").exists():
-        Ledger.create(folder, loaded.file.name, {"file": loaded.file.to_json()}).close()
+        spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": []}
+        Ledger.create(folder, loaded.file.name, spec).close()
     with Ledger.open(folder) as ledger:
         fence = ledger.claim()
         opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}

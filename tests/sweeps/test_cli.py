@@ -174,7 +174,7 @@ def test_a_storage_that_is_a_file_and_a_tracking_uri_of_a_dead_kind_are_refused(
     (tmp_path / "file").write_text("")
     result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "file")
     assert result.exit_code == 2
-    assert "--storage must be a folder" in result.stderr
+    assert "--storage must be a folder to write in" in result.stderr
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///tmp/mlruns")
     result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "results")
     assert result.exit_code == 2
@@ -186,3 +186,41 @@ def test_a_sweep_is_created_once(storage: Path) -> None:
     result = invoke("run", "search_spaces/smoke.yaml", "--storage", storage, "--id", "smoke-1")
     assert result.exit_code == 2
     assert "Resume it, or give the new one another id" in result.stderr
+
+
+@pytest.mark.parametrize("swept", ["device.flops_per_s={float: [1.0e9, 1.0e12]}", "seed={int: [0, 3]}"])
+def test_what_trials_are_measured_by_cannot_be_swept(swept: str) -> None:
+    result = invoke("validate", "search_spaces/smoke.yaml", "--set", f"trial.{swept}")
+    assert result.exit_code == 2
+    assert "the same for all of them" in result.stderr
+
+
+def test_nothing_is_chosen_by_test_values(storage: Path) -> None:
+    result = invoke("best", "--storage", storage, "--at-least", "test/transfer/knn_top1=0.4")
+    assert result.exit_code == 2
+    assert "Bound transfer/knn_top1" in result.stderr
+
+
+def test_a_ledger_damaged_in_its_middle_is_an_integrity_refusal(storage: Path, tmp_path: Path) -> None:
+    (tmp_path / "damaged").mkdir()
+    content = bytearray((storage / "smoke-1" / "ledger.db").read_bytes())
+    content[4096 * 3 : -4096] = b"\xff" * (len(content) - 4096 * 4)
+    (tmp_path / "damaged" / "ledger.db").write_bytes(content)
+    for command in ("status", "front", "best", "sync"):
+        result = invoke(command, "damaged", "--storage", tmp_path)
+        assert result.exit_code == 6, result.output
+        assert "Restore a backup" in result.stderr or "restore a backup" in result.stderr
+
+
+def test_a_dead_mlflow_is_one_clear_line(storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    result = invoke("sync", "smoke-1", "--storage", storage)
+    assert result.exit_code == 2
+    assert "the ledger keeps everything" in result.stderr
+    assert "secret" not in result.output
+
+
+def test_a_stray_folder_is_not_the_newest_sweep(storage: Path) -> None:
+    (storage / "Not a sweep").mkdir()
+    (storage / "Not a sweep" / "ledger.db").write_text("")
+    assert invoke("status", "--storage", storage).exit_code == 0
