@@ -45,6 +45,8 @@ class KDLoss(nn.Module):
         """Mean over the batch."""
         assert contrast.student_logits_BC is not None  # promised by `reads`
         assert contrast.teacher_logits_BC is not None
-        student = log_softmax(contrast.student_logits_BC / self.temperature, dim=1)
-        teacher = log_softmax(contrast.teacher_logits_BC / self.temperature, dim=1)
-        return self.temperature**2 * kl_div(student, teacher, reduction="batchmean", log_target=True)
+        # In double precision: at a high temperature the divergence is a small difference of nearly equal logarithms.
+        student = log_softmax(contrast.student_logits_BC.double() / self.temperature, dim=1)
+        teacher = log_softmax(contrast.teacher_logits_BC.double() / self.temperature, dim=1)
+        divergence = kl_div(student, teacher, reduction="batchmean", log_target=True)
+        return (self.temperature**2 * divergence).to(contrast.student_logits_BC.dtype)
