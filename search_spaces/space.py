@@ -59,11 +59,6 @@ class Space:
         """Every distribution, in the order of the file."""
         return tuple(leaf for leaf, _ in leaves(self._root))
 
-    @property
-    def varying(self) -> tuple[str, ...]:
-        """The config paths that differ from trial to trial, in the order of the file."""
-        return tuple(dict.fromkeys(leaf.path for leaf in self.leaves))
-
     def suggest(self, draw: Draw) -> dict[str, Any]:
         """The config that `draw` (an `optuna.trial.Trial`, say) picks: plain values, without the model's defaults.
 

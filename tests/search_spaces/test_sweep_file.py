@@ -59,7 +59,11 @@ def test_a_file_states_only_what_differs_from_the_defaults(tmp_path: Path) -> No
     assert sweep.file.search == Tpe()
     assert sweep.file.resources.slots == "auto"
     assert list(sweep.file.goals) == ["transfer/knn_top1", "compute/cost_s"]
-    assert sweep.space.varying == ("objective.temperature", "memory.size", "negatives.count")
+    assert tuple(leaf.path for leaf in sweep.space.leaves) == (
+        "objective.temperature",
+        "memory.size",
+        "negatives.count",
+    )
     assert sweep.source == GOOD
 
 
