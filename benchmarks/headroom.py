@@ -14,13 +14,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor, nn
 
 from benchmarks.seed_statistics import Row, effect, gain
 from trainables.checkpoint import Checkpoints
@@ -28,7 +28,7 @@ from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.device import Device
 from trainables.loop import distil
-from trainables.measure import final_measures
+from trainables.measure import Measurements, Network
 from trainables.memory.bank import Bank
 from trainables.metrics import COST_S, on_test, transfer_metric
 from trainables.models.convnet import ConvNet
@@ -37,7 +37,7 @@ from trainables.objectives.crd import CRD
 from trainables.protocols import Task
 from trainables.step import TrainingStep
 from trainables.storage import Storage
-from trainables.teacher import TeacherNetwork, load_teacher
+from trainables.teacher import load_teacher
 
 GOAL = transfer_metric("transfer", "knn_top1")
 CORE = Device(name="cpu-core", flops_per_s=5.0e10, bytes_per_s=1.0e10)  # as in search_spaces/digits.yaml
@@ -72,16 +72,6 @@ AXES: dict[str, tuple[float, float]] = {
 }
 
 
-class TeacherFeatures(nn.Module):
-    def __init__(self, teacher: TeacherNetwork) -> None:
-        super().__init__()
-        self.teacher = teacher
-
-    def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.teacher(images)[0]
-        return features
-
-
 class Bench:
     """What every row is measured on: one task, one teacher, the same seeds."""
 
@@ -92,15 +82,17 @@ class Bench:
         self.teacher = load_teacher(self.trial.teacher, self.task, self.storage)
         self.seeds = range(seeds)
 
-    def frozen(self, name: str, models: list[nn.Module]) -> Row:
-        return _row(name, [final_measures(self.trial, self.task, model) for model in models])
+    def frozen(self, name: str, networks: list[Network]) -> Row:
+        measurements = Measurements(self.trial, self.task, self.teacher)
+        return _row(name, [measurements.final(network) for network in networks])
 
     def references(self) -> list[Row]:
-        untrained: list[nn.Module] = [TrainingStep(BEST.trial(seed)).student for seed in self.seeds]
+        steps = [TrainingStep(BEST.trial(seed)) for seed in self.seeds]
+        untrained: list[Network] = [partial(step.features, teacher=self.teacher) for step in steps]
         return [
-            self.frozen("raw pixels", [nn.Flatten()]),
+            self.frozen("raw pixels", [partial(torch.flatten, start_dim=1)]),
             self.frozen("untrained student", untrained),
-            self.frozen("teacher", [TeacherFeatures(self.teacher)]),
+            self.frozen("teacher", [lambda images: self.teacher(images)[0]]),
         ]
 
     def trained(self, name: str, setting: Setting) -> Row:

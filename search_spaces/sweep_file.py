@@ -17,6 +17,7 @@ from search_spaces.errors import ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply
 from search_spaces.policies import Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
+from search_spaces.presets import expand
 from search_spaces.schema import value_at
 from search_spaces.space import Space
 from search_spaces.validation import faults
@@ -76,11 +77,14 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     if not isinstance(document.tree, dict):
         rule, fix = "a sweep file is a mapping of keys to values", "start it with `name:`"
         raise ConfigErrors(document.name, [Problem("", document.tree, rule, fix, document.where(""))])
+    preset_problems: list[Problem] = []
+    if isinstance(document.tree.get("trial"), dict):  # before overrides: they may set what a preset brings
+        document.tree["trial"], preset_problems = expand(document.tree["trial"])
     apply(document, overrides, partial(_default_at, document.tree))
     file, file_problems = _file(document.tree)
     space, space_problems = _space(document.tree)
     goal_problems = _goal_problems(document.tree.get("goals"), space)
-    problems = _placed(document, [*file_problems, *space_problems, *goal_problems])
+    problems = _placed(document, [*preset_problems, *file_problems, *space_problems, *goal_problems])
     if problems or file is None or space is None:
         raise ConfigErrors(document.name, problems)
     digest = hashlib.sha256(json.dumps(file.to_json(), sort_keys=True).encode()).hexdigest()

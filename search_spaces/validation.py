@@ -75,8 +75,9 @@ def _fault(model: type[BaseModel], tree: Mapping[str, Any], details: ErrorDetail
     context = details.get("ctx", {})
     path = _path(tree, details["loc"])
     value = details["input"]
-    if "path" in context:
-        path, value = (*path, *str(context["path"]).split(".")), context.get("value", ABSENT)
+    if "path" in context:  # of a rule of several fields; its location may end with the tag of a union
+        path = _path(tree, (*details["loc"], *str(context["path"]).split(".")))
+        value = context.get("value", ABSENT)
     elif details["type"] == "missing":
         value = ABSENT
     elif details["type"].startswith("union_tag"):

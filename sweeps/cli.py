@@ -61,6 +61,22 @@ def validate(file: FileArgument, overrides: SetOption = [], as_json: JsonOption 
 
 
 @app.command()
+def methods(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README.")] = False,
+) -> None:
+    """List every objective, memory, sampler, policy, model, probe and preset, with its source and its departures.
+
+    Example: python -m sweeps methods
+    """
+    from sweeps.methods import methods_markdown, methods_table
+
+    if markdown:
+        typer.echo(methods_markdown())
+    else:
+        out.print(methods_table(), highlight=False)
+
+
+@app.command()
 def run(
     file: FileArgument,
     overrides: SetOption = [],  # noqa: B006
@@ -74,8 +90,11 @@ def run(
     with refusals():
         from search_spaces.sweep_file import load
         from sweeps import session
+        from sweeps.outline import cautions
 
         loaded = load(file, overrides)
+        for caution in cautions(loaded):
+            out.print(f"caution: {caution}", highlight=False, markup=False)
         sweep = check_id(new_id(loaded.file.name) if sweep is None else sweep)
         session.create(loaded, storage, sweep)
     out.print(f"sweep {sweep} in {storage / sweep}", highlight=False)

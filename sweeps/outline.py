@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import yaml
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
-from search_spaces.draws import CornerDraw
+from search_spaces.draws import CornerDraw, RandomDraw
 from search_spaces.nodes import Leaf, Range
 from search_spaces.policies import Grid
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.tables import quantity
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
+
+_SAMPLE = 100
 
 
 def outline(loaded: LoadedSweep) -> dict[str, Any]:
@@ -30,14 +34,23 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
         "resources": file.resources.to_json(),
         "compute_at_low_ends": low,
         "compute_at_high_ends": high,
+        "cautions": cautions(loaded),
     }
+
+
+def cautions(loaded: LoadedSweep) -> list[str]:
+    """What is allowed in some trials, but hardly meant: one example, and in how many of a random sample."""
+    draw = RandomDraw(0)
+    found = [TrialConfig.model_validate(loaded.space.suggest(draw)).cautions() for _ in range(_SAMPLE)]
+    warned = [texts for texts in found if texts]
+    return [f"in {len(warned)} of {_SAMPLE} random trials: {warned[0][0]}"] if warned else []
 
 
 def outline_table(described: dict[str, Any]) -> RenderableType:
     """The same for people."""
     varies = Table("parameter", "range", title=f"{described['name']}: valid, nothing was started", title_justify="left")
     for parameter, written in described["varies"].items():
-        varies.add_row(parameter, str(written))
+        varies.add_row(parameter, escape(yaml.safe_dump(written, default_flow_style=True, width=1000).strip()))
     low, high = described["compute_at_low_ends"], described["compute_at_high_ends"]
     plan = Table.grid(padding=(0, 2))
     plan.add_row("goals", ", ".join(f"{way} {goal}" for goal, way in described["goals"].items()))
@@ -46,6 +59,8 @@ def outline_table(described: dict[str, Any]) -> RenderableType:
     )
     for metric in low:
         plan.add_row(metric, f"{quantity(metric, low[metric])} to {quantity(metric, high[metric])} a trial")
+    for caution in described["cautions"]:
+        plan.add_row("caution", caution)
     return Group(varies, plan)
 
 

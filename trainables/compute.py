@@ -65,10 +65,14 @@ class Meter:
 
 
 def planned_metrics(config: TrialConfig) -> dict[str, float]:
-    """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it."""
+    """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it.
+
+    An upper bound where a policy may draw fewer negatives while the trial runs.
+    """
     meter = Meter(config.device)
     shapes = config.shapes()
     meter.charge(step_operations(config, shapes), times=config.steps)
+    meter.charge(estimate_operations(config), times=len(config.estimate_steps()))
     return {**meter.metrics(), PEAK_BYTES: float(_peak_bytes(config, shapes))}
 
 
@@ -79,17 +83,27 @@ def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
     and features of the frozen teacher do not. It is derived, not counted, because torch's counter overcounts the
     backward of grouped convolutions.
     """
-    student = _layers(config.student, config, shapes.batch)
-    teacher = _layers(config.teacher.model, config, shapes.batch)
+    objective = config.objective
+    views = 2 if "second_view" in objective.reads else 1
+    student, teacher = _student_layers(config, shapes.batch), _teacher_layers(config, shapes.batch)
     operations = [
-        _sum("student_forward", [(layer, 1) for layer in student]),
-        _sum("student_backward", [(layer, layer.operands_with_gradient) for layer in student]),
+        _sum("student_forward", [(layer, views) for layer in student]),
+        _sum("student_backward", [(layer, views * layer.operands_with_gradient) for layer in student]),
         _sum("teacher_forward", [(layer, 1) for layer in teacher]),
-        *_heads(config, shapes),
+        *_heads(config, shapes, views),
     ]
-    if config.objective.sides:
-        operations += config.memory.operations(shapes, config.objective.sides)
-    return operations + config.objective.operations(shapes)
+    if objective.sides:
+        operations += config.memory.operations(shapes, objective.sides)
+    if objective.draws:
+        operations += config.negatives.operations(shapes)
+    return operations + objective.operations(shapes)
+
+
+def estimate_operations(config: TrialConfig) -> list[Operation]:
+    """One estimate of mutual information: both networks, forward, on images of the source and of the target."""
+    images = 2 * config.estimate_samples()
+    layers = [*_student_layers(config, images), *_teacher_layers(config, images)]
+    return [_sum("estimate", [(layer, 1) for layer in layers])]
 
 
 def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
@@ -97,16 +111,19 @@ def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
     return Operation(name, flops, sum(times * layer.bytes for layer, times in products))
 
 
-def _heads(config: TrialConfig, shapes: Shapes) -> list[Operation]:
-    """Both projections, or both classifiers; the teacher's classifier is frozen, its projection is not."""
-    reads_logits = config.objective.reads == "logits"
-    outputs = shapes.classes if reads_logits else shapes.width
-    student = _linear(shapes.batch, config.student.feature_width, outputs)
-    teacher = _linear(shapes.batch, config.teacher.model.feature_width, outputs)
-    return [
-        _sum("heads_forward", [(student, 1), (teacher, 1)]),
-        _sum("heads_backward", [(student, 2), (teacher, 0 if reads_logits else 1)]),
-    ]
+def _heads(config: TrialConfig, shapes: Shapes, views: int) -> list[Operation]:
+    """Projections and classifiers of both networks; the teacher's classifier is frozen, its projection may learn."""
+    objective, forward, backward = config.objective, [], []
+    for output, width, times, teacher_learns in (
+        ("embeddings", shapes.width, views, objective.trains_teacher_head),
+        ("logits", shapes.classes, 1, False),
+    ):
+        if output in objective.reads:
+            student = _linear(shapes.batch, config.student_width(), width)
+            teacher = _linear(shapes.batch, config.teacher_width(), width)
+            forward += [(student, times), (teacher, 1)]
+            backward += [(student, 2 * times), (teacher, int(teacher_learns))]
+    return [_sum("heads_forward", forward), _sum("heads_backward", backward)]
 
 
 def _linear(batch: int, inputs: int, outputs: int) -> "Layer":
@@ -116,20 +133,27 @@ def _linear(batch: int, inputs: int, outputs: int) -> "Layer":
 
 def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
     """Weights (the student's with gradient and momentum), the memory, activations kept for backward, and scores."""
-    activations = sum(layer.output_bytes for layer in _layers(config.student, config, shapes.batch))
-    weights = 3 * _weight_bytes(config.student, config) + _weight_bytes(config.teacher.model, config)
-    pairs = shapes.batch * (1 + shapes.negatives) if config.objective.sides else 0
-    memory = config.memory.resident_bytes(shapes, config.objective.sides) if config.objective.sides else 0
-    return weights + activations + memory + config.objective.sides * pairs * (_FLOAT_BYTES + 8)
+    objective = config.objective
+    activations = sum(layer.output_bytes for layer in _student_layers(config, shapes.batch))
+    weights = 3 * _weight_bytes(config.student, config.student_inputs())
+    weights += _weight_bytes(config.teacher.model, config.task_inputs())
+    pairs = shapes.batch * (1 + (shapes.negatives if objective.draws else shapes.rows))
+    memory = config.memory.resident_bytes(shapes, objective.sides) if objective.sides else 0
+    return weights + activations + memory + objective.sides * pairs * (_FLOAT_BYTES + 8)
 
 
-def _layers(model: ModelConfig, config: TrialConfig, batch: int) -> list["Layer"]:
-    return count_layers(model, config.task.channels, config.task.image_size, batch)
+def _student_layers(config: TrialConfig, batch: int) -> list["Layer"]:
+    generates = "likelihood" in config.objective.reads
+    return count_layers(config.student, config.student_inputs(), batch, generates=generates)
 
 
-def _weight_bytes(model: ModelConfig, config: TrialConfig) -> int:
+def _teacher_layers(config: TrialConfig, batch: int) -> list["Layer"]:
+    return count_layers(config.teacher.model, config.task_inputs(), batch)
+
+
+def _weight_bytes(model: ModelConfig, inputs: tuple[int, ...]) -> int:
     with torch.device("meta"):
-        return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(config.task.channels).parameters())
+        return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(inputs).parameters())
 
 
 @dataclass(frozen=True)
@@ -143,14 +167,19 @@ class Layer:
 
 
 @functools.cache
-def count_layers(model: ModelConfig, channels: int, image_size: int, batch: int) -> list[Layer]:
-    """The products of one forward pass, found by running the network on tensors that have shapes but no data."""
+def count_layers(model: ModelConfig, inputs: tuple[int, ...], batch: int, *, generates: bool = False) -> list[Layer]:
+    """The products of one forward pass, found by running the network on tensors that have shapes but no data.
+
+    With `generates`, those of the likelihood of the images too.
+    """
     with torch.device("meta"):
-        network = model.build(channels)
-        images = torch.empty(batch, channels, image_size, image_size)
+        network: Any = model.build(inputs)
+        images = torch.empty(batch, *inputs)
     counter = _LayerCounter()
     with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
-        network(images)
+        features = network(images)
+        if generates:
+            network.negative_log_likelihood(features, images)
     return counter.layers
 
 

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from trainables.base import Config
 from trainables.device import Device
 from trainables.evaluation import Evaluation
 from trainables.memory import MemoryConfig
 from trainables.memory.bank import Bank
-from trainables.metrics import PLANNED_METRICS, transfer_metric
+from trainables.metrics import PLANNED_METRICS, gain_metric, transfer_metric
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
 from trainables.negatives import NegativesConfig
@@ -20,10 +20,16 @@ from trainables.negatives.uniform import Uniform
 from trainables.objectives import ObjectiveConfig
 from trainables.objectives.crd import CRD
 from trainables.optimizer import Optimizer
+from trainables.policies import PolicyConfig
+from trainables.policies.constant import Constant
 from trainables.protocols import Shapes
+from trainables.rules import refuse_misfits
 from trainables.tasks import TaskConfig
 from trainables.tasks.digits import Digits
 from trainables.teacher import Teacher
+
+#: Images of the source, and as many of the target, that a policy estimates mutual information on.
+_ESTIMATE_SAMPLES = 64
 
 
 class TrialConfig(Config):
@@ -40,6 +46,7 @@ class TrialConfig(Config):
     objective: ObjectiveConfig = CRD()
     memory: MemoryConfig = Bank()
     negatives: NegativesConfig = Uniform()
+    policy: PolicyConfig = Constant()
     embedding: int = Field(32, ge=2, le=65_536)
     optimizer: Optimizer = Optimizer()
     batch_size: int = Field(64, ge=2, le=1_000_000)
@@ -61,47 +68,59 @@ class TrialConfig(Config):
             samples=self.task.source_samples,
         )
 
+    def task_inputs(self) -> tuple[int, ...]:
+        """The shape of one image."""
+        return (self.task.channels, self.task.image_size, self.task.image_size)
+
+    def student_inputs(self) -> tuple[int, ...]:
+        """The shape of what the student reads: an image, or the features of the teacher."""
+        return self.task_inputs() if self.student.reads == "images" else (self.teacher_width(),)
+
+    def student_width(self) -> int:
+        """F of the student."""
+        return self.student.feature_width(self.student_inputs())
+
+    def teacher_width(self) -> int:
+        """F of the teacher."""
+        return self.teacher.model.feature_width(self.task_inputs())
+
     def rung_steps(self) -> list[int]:
         """The steps after which the trial reports; the last is `steps`."""
         return [round(self.steps * (rung + 1) / self.rungs) for rung in range(self.rungs)]
+
+    def estimate_steps(self) -> range:
+        """The steps before which the policy is told new estimates of mutual information; none without embeddings."""
+        every = self.policy.estimates_every if "embeddings" in self.objective.reads else 0
+        return range(every, self.steps, every) if every else range(0)
+
+    def estimate_samples(self) -> int:
+        """How many images of the source, and how many of the target, an estimate takes."""
+        return min(_ESTIMATE_SAMPLES, self.task.source_samples, self.task.target_samples)
+
+    def cautions(self) -> list[str]:
+        """What is allowed, but hardly meant."""
+        return self.objective.cautions(self.shapes())
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        samples, rows = self.task.source_samples, self.memory.rows_kept(self.batch_size)
-        rules = [
-            ("batch_size", self.batch_size, "the number of source samples", samples),
-            ("rungs", self.rungs, "steps", self.steps),
-            ("negatives.count", self.negatives.count, "the rows of the memory", rows),
-        ]
-        if isinstance(self.memory, Bank):
-            rules.append(("memory.size", self.memory.size, "the number of source samples", samples))
-        if self.batch_size % self.workers:
-            raise PydanticCustomError(
-                "not_a_multiple_of",
-                "{path} must be a multiple of workers, {workers}; change it to {fitting}",
-                {
-                    "path": "batch_size",
-                    "value": self.batch_size,
-                    "workers": self.workers,
-                    "fitting": max(1, self.batch_size // self.workers) * self.workers,
-                },
-            )
-        for path, value, limit_name, limit in rules:
-            if value > limit:
-                raise PydanticCustomError(
-                    "too_large_for",
-                    "{path} must be at most {limit_name}, {limit}; lower it to {limit} or less",
-                    {"path": path, "value": value, "limit_name": limit_name, "limit": limit},
-                )
+    def _parts_fit(self) -> Self:
+        refuse_misfits(self)
         return self
 
 
 def goal_metrics(config: TrialConfig) -> tuple[str, ...]:
     """Metrics that a sweep may optimise: every validation measure of the task, and the planned compute."""
-    measures = [measure for probe in config.evaluation.probes() for measure in probe.measures]
-    transfer = [transfer_metric(name, measure) for name in config.task.transfer_names for measure in measures]
-    return (*transfer, *PLANNED_METRICS)
+    return (*_transfer_metrics(config), *PLANNED_METRICS)
+
+
+def _transfer_metrics(config: TrialConfig) -> Iterator[str]:
+    for transfer_set in config.task.transfer_names:
+        for probe in config.evaluation.probes():
+            for measure in probe.measures:
+                metric = transfer_metric(transfer_set, measure)
+                yield metric
+                if config.student.reads == "features":
+                    yield gain_metric(metric)

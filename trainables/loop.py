@@ -1,5 +1,6 @@
 """The training loop: one trial, from its config to its outcome, as a plain function that knows nothing of Ray."""
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -11,16 +12,18 @@ from torch import Tensor
 from trainables.checkpoint import Checkpoints
 from trainables.compute import Meter
 from trainables.config import TrialConfig
-from trainables.measure import final_measures, rung_measures
+from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
 from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
 from trainables.protocols import Task, World
-from trainables.randomness import torch_stream
-from trainables.step import TrainingStep
+from trainables.randomness import stream_seed, torch_stream
+from trainables.step import Samples, TrainingStep
 from trainables.storage import Storage
 from trainables.teacher import TeacherNetwork, load_teacher
 from trainables.tensor_files import tensors_digest
 from trainables.world import SingleWorld
+
+_LOG = logging.getLogger(__name__)
 
 #: Where teachers are kept, beside the sweeps of a storage folder: every sweep may use them.
 TEACHERS = "cache/teachers"
@@ -29,6 +32,8 @@ TEACHERS = "cache/teachers"
 def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
     """Train one trial of a sweep. `workspace` is the sweep's storage folder; teachers are shared beside all sweeps."""
     trial_config = TrialConfig.model_validate(config)
+    for caution in trial_config.cautions():
+        _LOG.warning("trial %d: %s", trial, caution)
     storage = Storage(workspace)
     task = trial_config.task.load()
     teacher = load_teacher(trial_config.teacher, task, storage.parent().folder(TEACHERS))
@@ -73,6 +78,7 @@ class _Trial:
         self.training = TrainingStep(config)
         self.optimizer = config.optimizer.build(self.training.parameters())
         self.meter = Meter(config.device)
+        self.measurements = Measurements(config, task, teacher)
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
 
     def run(self) -> Outcome:
@@ -85,7 +91,7 @@ class _Trial:
             verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
             if verdict == "stop" and fidelity < 1:
                 return self._outcome("pruned", metrics)
-        return self._outcome("complete", metrics | final_measures(self.config, self.task, self.training.student))
+        return self._outcome("complete", metrics | self.measurements.final(self._features))
 
     def _outcome(self, state: Literal["complete", "pruned"], metrics: dict[str, float]) -> Outcome:
         digest = tensors_digest(dict(self.training.student.state_dict()))
@@ -98,24 +104,48 @@ class _Trial:
         while self.progress.step < rung_step:
             self._step(self.progress.step)
             self.progress.step += 1
+        self._agree_on_statistics()
         self.progress.device_seconds += time.perf_counter() - began
         if self.world.rank == 0:
             self.checkpoints.save(self.training, self.optimizer, self.meter, self.progress)
 
     def _step(self, step: int) -> None:
-        sample_B, epoch = self._batch(step)
-        images = self.task.views(sample_B, epoch, self.config.seed)
+        if step in self.config.estimate_steps():
+            self._estimate(step)
+        samples = self._samples(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.learning_rate_at(step, self.config.steps)
-        loss = self.training(images, sample_B, step, self.teacher, self.world)
+        taken = self.training(samples, step, self.teacher, self.world)
         self.optimizer.zero_grad()
-        loss.backward()
-        mean_loss = loss.detach().clone()
+        taken.loss.backward()
+        mean_loss = taken.loss.detach().clone()
         self.world.mean_([mean_loss, *(p.grad for p in self.training.parameters() if p.grad is not None)])
         self._check(step, float(mean_loss))
         self.optimizer.step()
-        self.training.commit(self.world)
-        self.training.charge(self.meter, self.world)
+        self.training.commit(taken)
+        self.training.charge(self.meter, taken)
+
+    def _samples(self, step: int) -> Samples:
+        """This worker's share of a step. A student of frozen features sees the images as they are, and views of these
+        features of its own making.
+        """
+        sample_B, epoch = self._batch(step)
+        if self.config.student.reads == "features":
+            return Samples(sample_B, self.task.source.images[sample_B], self.task.source.label_N)
+        images, second = self.task.views(sample_B, epoch, self.config.seed), None
+        if "second_view" in self.config.objective.reads:
+            second = self.task.views(sample_B, epoch, stream_seed(self.config.seed, "second view"))
+        return Samples(sample_B, images, self.task.source.label_N, second)
+
+    def _estimate(self, step: int) -> None:
+        """Show the policy as many images of the source as of the target: of the first transfer set, unlabelled."""
+        count = self.config.estimate_samples()
+        target = next(iter(self.task.transfer_sets.values())).train
+        shown = []
+        for images in (self.task.source.images, target.images):
+            chosen = torch.randperm(len(images), generator=torch_stream(self.config.seed, "estimate", step))[:count]
+            shown.append(images[chosen])
+        self.training.estimate(shown[0], shown[1], self.teacher, self.meter)
 
     def _batch(self, step: int) -> tuple[Tensor, int]:
         """This worker's share of a step's samples, and the epoch: a permutation per epoch, its remainder dropped."""
@@ -137,4 +167,12 @@ class _Trial:
 
     def _rung_metrics(self) -> dict[str, float]:
         measured = {TRAIN_LOSS: self.progress.loss, DEVICE_SECONDS: self.progress.device_seconds}
-        return {**measured, **self.meter.metrics(), **rung_measures(self.config, self.task, self.training.student)}
+        return {**measured, **self.meter.metrics(), **self.measurements.at_rung(self._features)}
+
+    def _features(self, images: Tensor) -> Tensor:
+        return self.training.features(images, self.teacher)
+
+    def _agree_on_statistics(self) -> None:
+        """Average what batch normalisation has counted: each worker saw its own share of the batches."""
+        if self.config.student.batch_statistics:
+            self.world.mean_([b for b in self.training.student.buffers() if b.is_floating_point()])

@@ -23,6 +23,11 @@ def transfer_metric(transfer_set: str, measure: str) -> str:
     return f"{transfer_set}/{measure}"
 
 
+def gain_metric(key: str) -> str:
+    """The same measure of a student of frozen features, minus that of these features themselves."""
+    return f"{key}_gain"
+
+
 def on_test(key: str) -> str:
     """The same metric measured on the test split."""
     return TEST_PREFIX + key

@@ -6,6 +6,7 @@ M rows of a memory, K negatives of one anchor, N samples of a set.
 
 One training step, composed in `trainables.step`::
 
+    policy.decide(...)     -> Decision: temperature, negatives, sharpness and weight of this step
     images_B -> student, frozen teacher -> features, logits -> heads -> embeddings (unit norm)
     memory.rows(...)       -> Rows: what the embeddings of this batch may be held against
     negatives.draw(...)    -> Draws: which K rows, and with what log-probability
@@ -22,6 +23,10 @@ from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from trainables.base import Config
+
+NOBODY = -1  # the key of a row that stands for no sample and no prototype, and the label of a row that has none
 
 
 @dataclass(frozen=True)
@@ -49,64 +54,184 @@ class Shapes:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a policy sets for one step, as factors on what the config says; all 1 is the config itself.
+
+    `temperature` is a factor on every temperature of the objective, `negatives` the share of the configured count that
+    is drawn (at most 1), `sharpness` a factor on the sharpness of the sampler, `contrast` a factor on the weights of
+    those terms of a weighted sum that contrast embeddings.
+    """
+
+    temperature: float = 1.0
+    negatives: float = 1.0
+    sharpness: float = 1.0
+    contrast: float = 1.0
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Lower bounds of the mutual information of student and teacher, in nats, and the most that they could show."""
+
+    source: float
+    target: float
+    ceiling: float
+
+
+class PolicyMember(Config):
+    """A loss policy: a pure function of how far the trial is and of what is known, so that it needs no state."""
+
+    @property
+    def estimates_every(self) -> int:
+        """Steps between two estimates of mutual information; 0 for a policy that wants none."""
+        return 0
+
+    def decide(self, progress: float, estimates: Estimates | None) -> Decision:
+        """The decision for a step, `progress` (in [0, 1)) being the share of the planned steps that are done.
+
+        `estimates` are None until the first were made.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Embeddings of a batch as a memory sees it; for a world of several workers the whole batch, without gradient."""
+
+    sample_B: Tensor
+    student_BD: Tensor
+    teacher_BD: Tensor
+
+
+@dataclass(frozen=True)
 class Rows:
-    """A memory as one step sees it. Rows never carry gradient; every row knows which sample it came from."""
+    """A memory as one step sees it. Rows never carry gradient.
+
+    `key_M` says what a row stands for: the number of a source sample, in a memory of prototypes that of a prototype, or
+    `NOBODY`. `label_M` holds the source label of each row (`NOBODY` where unknown), for members that use labels only.
+    `concentration_M` is the spread of each prototype's samples (Li et al. 2021), for prototypes only.
+    """
 
     student_MD: Tensor
     teacher_MD: Tensor
-    sample_M: Tensor
+    key_M: Tensor
+    label_M: Tensor | None = None
+    concentration_M: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """The whole batch as a sampler of negatives sees it, without gradient.
+
+    An anchor is never held against the rows of its own key. `label_B` is there for members that use labels only.
+    `progress` is the share of the planned steps that are done; `sharpness` the policy's factor.
+    """
+
+    key_B: Tensor
+    student_BD: Tensor
+    teacher_BD: Tensor
+    label_B: Tensor | None = None
+    progress: float = 0.0
+    sharpness: float = 1.0
 
 
 @dataclass(frozen=True)
 class Draws:
-    """K rows of a memory for each anchor, the log-probability of drawing each, and from how many candidates."""
+    """K rows of a memory for each anchor, and what a loss must know of how they came.
+
+    An estimate that weighs each draw by 1 / (q * candidates) has the expectation that uniform draws from the anchor's
+    `candidates_B` rows would have (Horvitz and Thompson 1952). `logq_BK` is log q, the marginal probability of each
+    draw. `sharpness` and `prior` say which other expectation is wanted instead: negatives tilted by
+    exp(sharpness * score), and a share `prior` of false ones taken out (Robinson et al. 2021); mostly both are 0.
+    Where not `weighted`, the expectation under q itself is wanted: each draw then weighs 1, whatever its log q.
+    """
 
     row_BK: Tensor
     logq_BK: Tensor
     candidates_B: Tensor
+    sharpness: float = 0.0
+    prior: float = 0.0
+    weighted: bool = True
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Everything an objective may look at for one batch.
+    """Everything an objective may look at for one worker's share of a batch; what it does not read is empty or None.
 
     `student_BD` and `teacher_BD` are unit-norm embeddings that carry gradient (the teacher's through its head only).
     `positive_*` is what each anchor should agree with: the memory's row of the same sample where there is one, else
-    the current embedding. Logits are None unless the objective `reads` them, and embeddings, rows and draws
-    are empty unless it reads those.
+    the current embedding; for an objective that `relaxes`, a row of the same class. `key_B` is to be compared with
+    `rows.key_M`: rows of an anchor's own key are never its negatives. `second_student_BD` embeds a second view of the
+    same samples. `nll_B` is the negative log-likelihood of the images under a student that generates, in nats a value.
     """
 
     sample_B: Tensor
+    key_B: Tensor
     student_BD: Tensor
     teacher_BD: Tensor
     positive_student_BD: Tensor
     positive_teacher_BD: Tensor
     rows: Rows
     draws: Draws
+    second_student_BD: Tensor | None = None
     student_logits_BC: Tensor | None = None
     teacher_logits_BC: Tensor | None = None
+    nll_B: Tensor | None = None
+    label_B: Tensor | None = None
+    decision: Decision = Decision()
 
 
-Reads = Literal["embeddings", "logits"]
+Reads = Literal["embeddings", "second_view", "logits", "likelihood"]
 
 
-class ObjectiveMember(Protocol):
-    """What the config of an objective declares before anything is built.
+class ObjectiveMember(Config):
+    """The config of an objective: what it declares before anything is built. Members override what is not so."""
 
-    `reads` says which outputs of the networks it needs: heads for the others are neither built nor paid for.
-    `sides` says how many halves of a memory (student, teacher) it contrasts against: 0, 1 or 2.
-    `uses_labels` must be true for a member that looks at the labels of source samples.
-    """
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Outputs of the networks that it needs: heads for the others are neither built nor paid for."""
+        return frozenset({"embeddings"})
 
-    reads: ClassVar[Reads]
-    sides: ClassVar[int]
-    uses_labels: ClassVar[bool]
+    @property
+    def sides(self) -> int:
+        """How many halves of a memory (student, teacher) it contrasts against: 0, 1 or 2."""
+        return 2
+
+    @property
+    def draws(self) -> bool:
+        """Whether it holds anchors against drawn negatives; one that does not looks at every row, or at none."""
+        return self.sides > 0
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether it looks at the labels of source samples."""
+        return False
+
+    @property
+    def relaxes(self) -> bool:
+        """Whether a positive may be any row of the anchor's class (needs labels)."""
+        return False
+
+    @property
+    def needs_prototypes(self) -> bool:
+        """Whether the rows must be prototypes of several samples."""
+        return False
+
+    @property
+    def trains_teacher_head(self) -> bool:
+        """Whether its gradient reaches the projection of the teacher; one that says no gets a fixed random one."""
+        return "embeddings" in self.reads
+
+    def cautions(self, shapes: Shapes) -> list[str]:  # noqa: ARG002 (nothing to say)
+        """What is allowed at these sizes, but hardly meant."""
+        return []
 
     def build(self) -> nn.Module:
         """An `Objective` whose state (a normaliser, a learned scale) is in persistent buffers and parameters."""
+        raise NotImplementedError
 
     def operations(self, shapes: Shapes) -> list[Operation]:
         """Forward and backward of the objective on one batch, without the networks and the heads."""
+        raise NotImplementedError
 
 
 class Objective(Protocol):
@@ -116,48 +241,123 @@ class Objective(Protocol):
         """The scalar loss, a mean over the batch."""
 
 
-class MemoryMember(Protocol):
-    """What the config of a memory declares before anything is built."""
+class MemoryMember(Config):
+    """The config of a memory: what it declares before anything is built."""
+
+    keeps_prototypes: ClassVar[bool] = False
 
     def rows_kept(self, batch: int) -> int:
         """M: rows that an anchor can be held against."""
+        raise NotImplementedError
 
     def build(self, shapes: Shapes, generator: torch.Generator) -> nn.Module:
         """A `Memory`; rows and pointers are persistent buffers, so that they are in every checkpoint."""
+        raise NotImplementedError
 
     def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
         """Writing one batch into `sides` halves of the memory."""
+        raise NotImplementedError
 
     def resident_bytes(self, shapes: Shapes, sides: int) -> int:
         """Bytes that the memory occupies while the trial runs."""
+        raise NotImplementedError
 
 
 class Memory(Protocol):
-    """Past embeddings of both networks."""
+    """Past embeddings of both networks. Reading changes nothing, and nothing that is read carries gradient."""
 
-    def rows(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> Rows:
-        """What this batch is held against. Never carries gradient; takes the batch for memories that hold only it."""
+    def keys(self, sample_B: Tensor) -> Tensor:
+        """What each sample is called in `Rows.key_M`, (B,)."""
 
-    def positives(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """(student_BD, teacher_BD) to agree with: kept rows where there are any, else the inputs."""
+    def rows(self, batch: Batch) -> Rows:
+        """What this batch is held against. Takes the whole batch, for memories that hold nothing else."""
 
-    def write(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> None:
-        """Take in the batch (the whole one: with several workers, gathered rows), after the optimiser's step."""
+    def positives(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(student_BD, teacher_BD) to agree with: kept rows where there are any, else the batch's own, with gradient.
+
+        Takes one worker's share of the batch.
+        """
+
+    def write(self, batch: Batch) -> None:
+        """Take in the whole batch, after the optimiser's step."""
+
+
+class NegativesMember(Config):
+    """The config of a sampler of negatives."""
+
+    count: int
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether it looks at the labels of source samples."""
+        return False
+
+    def build(self) -> "Negatives":
+        """The sampler; it has no state."""
+        raise NotImplementedError
+
+    def operations(self, shapes: Shapes) -> list[Operation]:  # noqa: ARG002 (nothing to score)
+        """What choosing the negatives of one batch takes; nothing for a sampler that scores no rows."""
+        return []
 
 
 class Negatives(Protocol):
-    """A sampler of negatives: never the anchor's own sample, always with the log-probability of what it drew."""
+    """A sampler of negatives: never a row of the anchor's own key, always with the log-probability of what it drew."""
 
-    def draw(self, sample_B: Tensor, rows: Rows, count: int, generator: torch.Generator) -> Draws:
-        """K rows for each anchor. For a world of several workers `sample_B` is the whole batch, so that draws agree."""
+    def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
+        """K rows for each anchor of the whole batch, so that the workers of a world draw the same."""
+
+
+class ModelMember(Config):
+    """The config of a network that turns inputs into features."""
+
+    reads: ClassVar[Literal["images", "features"]] = "images"
+    smallest_image: ClassVar[int] = 4
+    generates: ClassVar[bool] = False
+
+    @property
+    def batch_statistics(self) -> bool:
+        """Whether it normalises by statistics of the batch: then results depend on the number of workers."""
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it draws random numbers while it trains."""
+        return False
+
+    def feature_width(self, inputs: tuple[int, ...]) -> int:
+        """F, for inputs of this shape: (channels, size, size) of an image, or (F,) of another network's features."""
+        raise NotImplementedError
+
+    def build(self, inputs: tuple[int, ...]) -> nn.Module:
+        """The network from (B, *inputs), images in [0, 1], to features (B, F).
+
+        One that `generates` also has ``negative_log_likelihood(features_BF, images) -> (B,)``, in nats a value.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class ProbeSplit:
-    """Frozen features and labels of one named split of a transfer set."""
+class Features:
+    """What both networks make of the same samples, and the labels of these."""
 
-    features_NF: Tensor
+    student_NF: Tensor
+    teacher_NF: Tensor
     label_N: Tensor
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a probe may look at. `train` and `held_out` are named splits of one transfer set.
+
+    `source` are the images that the distillation saw, as they are; `source_view` the same ones under an augmentation
+    that no training step has seen. Both are empty for probes at rungs, which are quick.
+    """
+
+    train: Features
+    held_out: Features
+    source: Features
+    source_view: Features
 
 
 class Probe(Protocol):
@@ -166,8 +366,8 @@ class Probe(Protocol):
     at_rungs: ClassVar[bool]
     measures: ClassVar[tuple[str, ...]]
 
-    def __call__(self, train: ProbeSplit, held_out: ProbeSplit) -> dict[str, float]:
-        """Measures by name, such as ``knn_top1``: fitted on `train`, accuracy in [0, 1] on `held_out`."""
+    def __call__(self, evidence: Evidence) -> dict[str, float]:
+        """Measures by name, such as ``knn_top1``: what is fitted is fitted on `train` or `source`."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +392,7 @@ class Task(Protocol):
 
     @property
     def source(self) -> ImageSplit:
-        """All that distillation sees; only the teacher looks at its labels."""
+        """All that distillation sees; labels are for the teacher, and for members that say they use them."""
 
     @property
     def transfer_sets(self) -> Mapping[str, TransferSet]:

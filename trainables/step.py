@@ -1,98 +1,153 @@
 """One training step: the only place, with the loop, where the families meet."""
 
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from trainables.compute import Meter, step_operations
+from trainables.compute import Meter, estimate_operations, step_operations
 from trainables.config import TrialConfig
-from trainables.protocols import Contrast, Draws, Rows, Shapes, World
-from trainables.randomness import stream_seed, torch_stream
+from trainables.information import fitted_temperature, information_bound
+from trainables.pairing import Pairing, Share
+from trainables.protocols import Batch, Contrast, Decision, Draws, Estimates, Rows, World
+from trainables.randomness import stream_seed
 from trainables.teacher import TeacherNetwork
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One worker's share of the samples of a step, under one view or two, and the labels of all source samples."""
+
+    sample_B: Tensor
+    images: Tensor
+    label_N: Tensor
+    second_images: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a step has to do after its loss: what the memory takes in, and the sizes that it is charged for."""
+
+    loss: Tensor
+    batch: Batch | None
+    samples: int
+    negatives: int
 
 
 class TrainingStep(nn.Module):
     """Student, heads, objective and memory of one trial. Its state dict is all that a trial learns and remembers."""
 
+    information: Tensor
+
     def __init__(self, config: TrialConfig) -> None:
         super().__init__()
         self.config = config
-        student_F, teacher_F = config.student.feature_width, config.teacher.model.feature_width
+        student_F, teacher_F = config.student_width(), config.teacher_width()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(config.seed, "weights"))
-            self.student = config.student.build(config.task.channels)
-            if config.objective.reads == "logits":
+            self.student = config.student.build(config.student_inputs())
+            if "logits" in config.objective.reads:
                 self.classifier = nn.Linear(student_F, config.task.classes)
-            else:
+            if "embeddings" in config.objective.reads:
                 self.student_head = nn.Linear(student_F, config.embedding)
                 self.teacher_head = nn.Linear(teacher_F, config.embedding)
+                self.teacher_head.requires_grad_(config.objective.trains_teacher_head)
             self.objective = config.objective.build()
-        self.memory = config.memory.build(config.shapes(), torch_stream(config.seed, "memory"))
-        self.negatives = config.negatives.build()
+        self.pairing = Pairing(config)
+        self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
 
-    def forward(self, images: Tensor, sample_B: Tensor, step: int, teacher: TeacherNetwork, world: World) -> Tensor:
+    def forward(self, samples: Samples, step: int, teacher: TeacherNetwork, world: World) -> Taken:
         """The loss on this worker's share of the batch; `commit` then takes the batch into the memory."""
-        features = self.student(images)
         with torch.no_grad():
-            teacher_features, teacher_logits = teacher(images)
-        if self.config.objective.reads == "logits":
-            self._contrast = _without_embeddings(sample_B, self.classifier(features), teacher_logits)
-        else:
+            teacher_features, teacher_logits = teacher(samples.images)
+        reads, features = self.config.objective.reads, self._features(samples.images, teacher_features, step)
+        contrast, batch = _nothing(samples.sample_B, features), None
+        contrast = replace(contrast, decision=self._decision(step))
+        if self.config.objective.uses_labels:
+            contrast = replace(contrast, label_B=samples.label_N[samples.sample_B])
+        if "embeddings" in reads:
             student_BD = normalize(self.student_head(features), dim=1)
             teacher_BD = normalize(self.teacher_head(teacher_features), dim=1)
-            self._contrast = self._embedded(sample_B, student_BD, teacher_BD, step, world)
-        loss: Tensor = self.objective(self._contrast, world)
-        return loss
+            own = Batch(samples.sample_B, student_BD, teacher_BD)
+            batch = Batch(*(world.gather(tensor) for tensor in vars(own).values()))
+            contrast = self.pairing(contrast, Share(own, batch, world.rank), samples.label_N, step)
+        if "second_view" in reads:
+            second = self._features(samples.second_images, teacher_features, step, view=1)
+            contrast = replace(contrast, second_student_BD=normalize(self.student_head(second), dim=1))
+        if "logits" in reads:
+            contrast = replace(contrast, student_logits_BC=self.classifier(features), teacher_logits_BC=teacher_logits)
+        if "likelihood" in reads:
+            generator: Any = self.student
+            contrast = replace(contrast, nll_B=generator.negative_log_likelihood(features, samples.images))
+        loss = self.objective(contrast, world)
+        return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.row_BK.shape[1])
 
-    def commit(self, world: World) -> None:
+    def commit(self, taken: Taken) -> None:
         """Write the batch into the memory, the rows of all workers in the same order on each of them."""
-        if self.config.objective.sides:
-            contrast = self._contrast
-            self.memory.write(*(world.gather(t) for t in (contrast.sample_B, contrast.student_BD, contrast.teacher_BD)))
+        if taken.batch is not None and self.config.objective.sides:
+            self.pairing.memory.write(taken.batch)
 
-    def charge(self, meter: Meter, world: World) -> None:
-        """Charge what this step did, with the shapes that it had."""
-        contrast = self._contrast
-        shapes = Shapes(
-            batch=world.size * len(contrast.sample_B),
-            width=contrast.student_BD.shape[1],
-            negatives=contrast.draws.row_BK.shape[1],
-            rows=len(contrast.rows.sample_M),
-            classes=self.config.task.classes,
-            samples=self.config.task.source_samples,
-        )
+    def charge(self, meter: Meter, taken: Taken) -> None:
+        """Charge what this step did, with the sizes that it had."""
+        shapes = replace(self.config.shapes(), batch=taken.samples)
+        if self.config.objective.draws:
+            shapes = replace(shapes, negatives=taken.negatives)
         meter.charge(step_operations(self.config, shapes))
 
-    def _embedded(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor, step: int, world: World) -> Contrast:
-        # The whole batch draws, so that several workers hold what one would; each keeps the draws of its share.
-        batch_B, student_rows, teacher_rows = (world.gather(t) for t in (sample_B, student_BD, teacher_BD))
-        rows: Rows = self.memory.rows(batch_B, student_rows, teacher_rows)
-        generator = torch_stream(self.config.seed, "negatives", step)
-        drawn = self.negatives.draw(batch_B, rows, self.config.negatives.count, generator)
-        mine = slice(world.rank * len(sample_B), (world.rank + 1) * len(sample_B))
-        positive_student, positive_teacher = self.memory.positives(sample_B, student_BD, teacher_BD)
-        return Contrast(
-            sample_B=sample_B,
-            student_BD=student_BD,
-            teacher_BD=teacher_BD,
-            positive_student_BD=positive_student,
-            positive_teacher_BD=positive_teacher,
-            rows=rows,
-            draws=Draws(drawn.row_BK[mine], drawn.logq_BK[mine], drawn.candidates_B[mine]),
-        )
+    def features(self, images: Tensor, teacher: TeacherNetwork) -> Tensor:
+        """What the frozen student makes of images, (N, F): evaluation mode, no gradient."""
+        was_training = self.student.training
+        self.student.eval()
+        with torch.no_grad():
+            inputs = images if self.config.student.reads == "images" else teacher(images)[0]
+            features: Tensor = self.student(inputs)
+        self.student.train(was_training)
+        return features
+
+    def estimate(self, source: Tensor, target: Tensor, teacher: TeacherNetwork, meter: Meter) -> None:
+        """Tell the policy what student and teacher have in common, on images of the source and of the target."""
+        with torch.no_grad():
+            (source_student, source_teacher), (target_student, target_teacher) = (
+                (
+                    normalize(self.student_head(self.features(images, teacher)), dim=1),
+                    normalize(self.teacher_head(teacher(images)[0]), dim=1),
+                )
+                for images in (source, target)
+            )
+        temperature = fitted_temperature(source_student, source_teacher)
+        self.information[0] = information_bound(source_student, source_teacher, temperature)
+        self.information[1] = information_bound(target_student, target_teacher, temperature)
+        meter.charge(estimate_operations(self.config))
+
+    def _decision(self, step: int) -> Decision:
+        source, target = self.information.tolist()
+        ceiling = math.log(self.config.estimate_samples())
+        estimates = None if math.isnan(source) else Estimates(source, target, ceiling)
+        return self.config.policy.decide(step / self.config.steps, estimates)
+
+    def _features(self, images: Tensor | None, teacher_features: Tensor, step: int, view: int = 0) -> Tensor:
+        """The student in training; what it draws at random depends on the step and the view alone."""
+        inputs = images if self.config.student.reads == "images" else teacher_features
+        if not self.config.student.stochastic:
+            return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(self.config.seed, "student", 2 * step + view))
+            return self.student(inputs)  # type: ignore[no-any-return]
 
 
-def _without_embeddings(sample_B: Tensor, student_logits_BC: Tensor, teacher_logits_BC: Tensor) -> Contrast:
-    """The input of an objective that reads logits: nothing was embedded, so nothing is drawn or remembered."""
-    nothing, no_index = student_logits_BC.new_empty(0, 0), sample_B.new_empty(0, 0)
+def _nothing(sample_B: Tensor, like: Tensor) -> Contrast:
+    """A contrast of which nothing has been read yet."""
+    nothing, nobody = like.new_empty(0, 0), sample_B.new_empty(0)
     return Contrast(
         sample_B=sample_B,
+        key_B=nobody,
         student_BD=nothing,
         teacher_BD=nothing,
         positive_student_BD=nothing,
         positive_teacher_BD=nothing,
-        rows=Rows(nothing, nothing, sample_B.new_empty(0)),
-        draws=Draws(no_index, nothing, sample_B.new_empty(0)),
-        student_logits_BC=student_logits_BC,
-        teacher_logits_BC=teacher_logits_BC,
+        rows=Rows(nothing, nothing, nobody),
+        draws=Draws(sample_B.new_empty(0, 0), nothing, nobody),
     )

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import sys
 
 import torch
 from pydantic import Field
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.base import Config
-from trainables.models import ModelConfig, convnet
+from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
 from trainables.protocols import Task
 from trainables.randomness import stream_seed, torch_stream
@@ -21,7 +22,7 @@ from trainables.tensor_files import read_tensors, write_tensors
 class Teacher(Config):
     """A network trained by cross-entropy (AdamW) on `steps` batches of augmented source images with their labels.
 
-    The only part of a trial that sees labels of the source classes; what it learned of sameness is what students get.
+    It sees the labels of the source classes; what it learned of sameness is what students get.
     """
 
     model: ModelConfig = ConvNet(width=16)
@@ -32,7 +33,8 @@ class Teacher(Config):
 
     def digest(self, task: Task) -> str:
         """SHA-256 of all that decides the weights: this config, the data, how it is augmented, and the code."""
-        code = inspect.getsource(convnet) + inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
+        model = inspect.getsource(sys.modules[type(self.model).__module__])
+        code = model + inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
         # the data's digest knows the images alone: tasks that differ in augmentation need teachers of their own
         views = task.views(torch.arange(len(task.source.label_N)), epoch=0, seed=self.seed)
         record = {
@@ -55,12 +57,13 @@ class TeacherNetwork(nn.Module):
     mean_F: Tensor
     deviation_F: Tensor
 
-    def __init__(self, config: Teacher, channels: int, classes: int) -> None:
+    def __init__(self, config: Teacher, inputs: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        self.backbone = config.model.build(channels)
-        self.classifier = nn.Linear(config.model.feature_width, classes)
-        self.register_buffer("mean_F", torch.zeros(config.model.feature_width))
-        self.register_buffer("deviation_F", torch.ones(config.model.feature_width))
+        width = config.model.feature_width(inputs)
+        self.backbone = config.model.build(inputs)
+        self.classifier = nn.Linear(width, classes)
+        self.register_buffer("mean_F", torch.zeros(width))
+        self.register_buffer("deviation_F", torch.ones(width))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(features (B, F), logits (B, C))."""
@@ -95,7 +98,7 @@ def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
 def _untrained(config: Teacher, task: Task) -> TeacherNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "teacher/weights"))
-        return TeacherNetwork(config, task.source.images.shape[1], task.classes)
+        return TeacherNetwork(config, tuple(task.source.images.shape[1:]), task.classes)
 
 
 def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
@@ -112,4 +115,5 @@ def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
         optimizer.step()
         schedule.step()
     optimizer.zero_grad()  # a frozen network has no use for its last gradients
+    network.eval()  # features are standardised as students will see them
     network.standardise(task.views(torch.arange(samples), epoch=config.steps, seed=config.seed))

@@ -10,6 +10,7 @@ from trainables.memory import MemoryConfig
 from trainables.models import ModelConfig
 from trainables.negatives import NegativesConfig
 from trainables.objectives import ObjectiveConfig
+from trainables.policies import PolicyConfig
 from trainables.tasks import TaskConfig
 
 #: The tables of the families whose member is chosen by `name`.
@@ -19,6 +20,7 @@ NAMED: dict[str, list[type[Config]]] = {
     "objectives": members(ObjectiveConfig),
     "memory": members(MemoryConfig),
     "negatives": members(NegativesConfig),
+    "policies": members(PolicyConfig),
 }
 
 PROBES: list[Any] = Evaluation().probes()

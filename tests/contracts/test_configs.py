@@ -67,6 +67,10 @@ def test_an_objective_gives_its_equation_its_source_and_its_departures(member: t
     assert "Departures:" in text
 
 
-@pytest.mark.parametrize("member", NAMED["memory"] + NAMED["negatives"], ids=lambda member: member.__name__)
-def test_a_memory_or_sampler_gives_its_source(member: type[Config]) -> None:
-    assert re.search(r"et al\.,? \d{4}", member.__doc__ or "")
+@pytest.mark.parametrize(
+    "member", NAMED["memory"] + NAMED["negatives"] + NAMED["policies"], ids=lambda member: member.__name__
+)
+def test_a_memory_a_sampler_or_a_policy_gives_its_source_and_its_departures(member: type[Config]) -> None:
+    text = member.__doc__ or ""
+    assert re.search(r"(et al\.| and \w+),? \d{4}", text)
+    assert "Departure" in text

@@ -1,71 +1,172 @@
 """What holds for every sampler of negatives."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 from torch import Tensor
 
 from tests.contracts.families import NAMED
-from tests.trainables.trials import small, unit_rows
+from tests.trainables.negatives.scene import KEY_M, M, alike, anchors_of, memory, seeded
+from tests.trainables.trials import unit_rows
 from trainables.base import Config
-from trainables.protocols import Draws, Rows
+from trainables.negatives.label_aware import LabelAware
+from trainables.protocols import NOBODY, Anchors, Draws, Rows, Shapes
 
 each_sampler = pytest.mark.parametrize("member", NAMED["negatives"], ids=lambda member: member.__name__)
-#: As in a ring that is not full yet: rows of no sample, and samples that have several rows.
-SAMPLES = torch.tensor([3, -1, 0, 3, 1, 0, -1, 2])
+#: Settings for which a memory of twelve rows has something to choose from.
+CHOOSY = {"neighbours": 3, "near": 0.6, "lower": 0.3, "upper": 0.8, "sharpness": 2.0, "explore": 0.4, "prior": 0.1}
+WITH_REPLACEMENT = [member for member in NAMED["negatives"] if member is not LabelAware]
 LIKELY = 1e-3  # a seeded draw below this probability is no accident
+ANCHORS = 20_000
 
 
-def draw(member: type[Config], sample_B: Tensor, count: int, seed: int = 0) -> Draws:
-    rows = Rows(unit_rows(len(SAMPLES), 4, 1), unit_rows(len(SAMPLES), 4, 2), SAMPLES)
-    drawn: Draws = small(member).build().draw(sample_B, rows, count, torch.Generator().manual_seed(seed))
+def sampler(member: type[Config]) -> Any:
+    return member(**{name: value for name, value in CHOOSY.items() if name in member.model_fields})
+
+
+def draw(member: type[Config], anchors: Anchors, count: int, seed: int = 0, rows: Rows | None = None) -> Draws:
+    drawn: Draws = sampler(member).build().draw(anchors, rows or memory(), count, seeded(seed))
     return drawn
 
 
+def contingency(first: Tensor, second: Tensor) -> float:
+    """Probability that independent rows would look as related as these."""
+    table = torch.zeros(M, M)
+    table.index_put_((first, second), torch.ones(len(first)), accumulate=True)
+    return float(chi2_contingency(table[table.sum(dim=1) > 0][:, table.sum(dim=0) > 0].numpy()).pvalue)
+
+
 @each_sampler
-def test_never_draws_the_anchors_own_sample(member: type[Config]) -> None:
-    sample_B = torch.arange(5)  # 4 has no row at all
-    drawn = draw(member, sample_B, 500)
-    assert drawn.row_BK.shape == drawn.logq_BK.shape == (5, 500)
-    assert (SAMPLES[drawn.row_BK] != sample_B.unsqueeze(1)).all()
-    assert drawn.candidates_B.tolist() == [6, 7, 7, 6, 8]
+def test_never_draws_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
+    key_B = torch.arange(10)  # 4 and 9 have no row at all
+    drawn = draw(member, anchors_of(key_B), 500)
+    assert drawn.row_BK.shape == drawn.logq_BK.shape == (10, 500)
+    assert (KEY_M[drawn.row_BK] != key_B.unsqueeze(1)).all()
+    assert drawn.logq_BK.is_floating_point()
     assert not drawn.logq_BK.requires_grad
+    assert (drawn.candidates_B >= 1).all()
+    assert (drawn.candidates_B <= (key_B.unsqueeze(1) != KEY_M).sum(dim=1)).all()
 
 
 @each_sampler
-def test_draws_with_the_probability_that_it_states(member: type[Config]) -> None:
-    draws = 20_000
-    drawn = draw(member, torch.tensor([3]), draws)
-    counts = torch.bincount(drawn.row_BK[0], minlength=len(SAMPLES))
-    probability = torch.zeros(len(SAMPLES), dtype=torch.float64)
-    probability[drawn.row_BK[0]] = drawn.logq_BK[0].double().exp()
-    possible = probability > 0
-    assert probability.sum().item() == pytest.approx(1, abs=1e-6)
-    expected = draws * probability[possible] / probability.sum()
-    assert chisquare(counts[possible].numpy(), expected.numpy()).pvalue > LIKELY
+@pytest.mark.parametrize("key", [0, 3, 4])
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_draws_with_the_probability_that_it_states(member: type[Config], key: int, count: int) -> None:
+    drawn = draw(member, alike(key, ANCHORS), count)
+    for place in {0, count - 1}:
+        row_B, logq_B = drawn.row_BK[:, place], drawn.logq_BK[:, place].double()
+        counts = torch.bincount(row_B, minlength=M)
+        probability = torch.zeros(M, dtype=torch.float64).index_put_((row_B,), logq_B.exp())
+        assert torch.allclose(probability[row_B], logq_B.exp())  # anchors that are alike have the same probabilities
+        assert probability.sum().item() == pytest.approx(1, abs=1e-5)
+        possible = probability > 0
+        expected = ANCHORS * probability[possible] / probability.sum()
+        assert chisquare(counts[possible].numpy(), expected.numpy()).pvalue > LIKELY
 
 
 @each_sampler
-def test_draws_are_independent_of_the_one_before(member: type[Config]) -> None:
-    row_K = draw(member, torch.tensor([3]), 20_001).row_BK[0]
-    table = torch.zeros(len(SAMPLES), len(SAMPLES))
-    table.index_put_((row_K[:-1], row_K[1:]), torch.ones(20_000), accumulate=True)
-    possible = SAMPLES != 3
-    assert chi2_contingency(table[possible][:, possible].numpy()).pvalue > LIKELY
+@pytest.mark.parametrize("key", [0, 3, 4])
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_weighted_draws_are_an_unbiased_estimate_for_the_population(member: type[Config], key: int, count: int) -> None:
+    drawn = draw(member, alike(key, ANCHORS), count, seed=1)
+    population, candidates = torch.unique(drawn.row_BK), int(drawn.candidates_B[0])
+    assert (drawn.candidates_B == len(population)).all()
+    value_M = torch.rand(M, generator=seeded(5), dtype=torch.float64)
+    assert drawn.weighted
+    estimate_B = (value_M[drawn.row_BK] / (drawn.logq_BK.double().exp() * candidates)).mean(dim=1)
+    error = float(estimate_B.std() / ANCHORS**0.5)
+    assert error < 0.01
+    assert estimate_B.mean().item() == pytest.approx(value_M[population].mean().item(), abs=4 * error + 1e-5)
+
+
+@pytest.mark.parametrize("member", WITH_REPLACEMENT, ids=lambda member: member.__name__)
+def test_draws_of_an_anchor_are_independent(member: type[Config]) -> None:
+    row_K = draw(member, alike(3, 1), ANCHORS + 1).row_BK[0]
+    assert contingency(row_K[:-1], row_K[1:]) > LIKELY
 
 
 @each_sampler
 def test_anchors_draw_independently_of_each_other(member: type[Config]) -> None:
-    row_BK = draw(member, torch.tensor([3, 3]), 20_000).row_BK
-    table = torch.zeros(len(SAMPLES), len(SAMPLES))
-    table.index_put_((row_BK[0], row_BK[1]), torch.ones(20_000), accumulate=True)
-    possible = SAMPLES != 3
-    assert chi2_contingency(table[possible][:, possible].numpy()).pvalue > LIKELY
+    row_B = draw(member, alike(3, 2 * ANCHORS), 1).row_BK[:, 0]
+    assert contingency(row_B[::2], row_B[1::2]) > LIKELY
 
 
 @each_sampler
 def test_is_a_function_of_its_generator(member: type[Config]) -> None:
-    sample_B = torch.arange(4)
-    first, again, other = (draw(member, sample_B, 50, seed).row_BK for seed in (1, 1, 2))
+    anchors, state = anchors_of(torch.arange(4)), torch.get_rng_state()
+    first, again, other = (draw(member, anchors, 50, seed).row_BK for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@each_sampler
+def test_looks_at_labels_if_and_only_if_it_says_so(member: type[Config]) -> None:
+    anchors, rows = anchors_of(torch.arange(4)), memory()
+    seen = draw(member, anchors, 50)
+    if sampler(member).uses_labels:
+        others = draw(member, anchors, 50, rows=replace(rows, label_M=rows.label_M.roll(1)))  # type: ignore[union-attr]
+        assert not torch.equal(seen.row_BK, others.row_BK)
+    else:
+        blind = draw(member, replace(anchors, label_B=None), 50, rows=replace(rows, label_M=None))
+        assert torch.equal(seen.row_BK, blind.row_BK)
+        assert torch.equal(seen.logq_BK, blind.logq_BK)
+
+
+@each_sampler
+def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[Config]) -> None:
+    shapes = Shapes(batch=3, width=5, negatives=4, rows=100, classes=6, samples=200)
+    operations = sampler(member).operations(shapes)
+    other = memory()
+    other = replace(other, student_MD=other.teacher_MD, teacher_MD=other.student_MD)
+    key_B = torch.arange(4)
+    looks = not torch.equal(
+        draw(member, anchors_of(key_B), 50).row_BK, draw(member, anchors_of(key_B), 50, rows=other).row_BK
+    )
+    assert bool(operations) == looks
+    for operation in operations:
+        assert (operation.flops, operation.bytes) == (2 * 3 * 100 * 5, 4 * 100 * 5 + 4 * 3 * 100)
+
+
+@each_sampler
+def test_what_is_not_finite_is_left_to_the_loss_to_find(member: type[Config]) -> None:
+    anchors, nan = anchors_of(torch.arange(4)), torch.full((4, 4), float("nan"))
+    drawn = draw(member, replace(anchors, student_BD=nan, teacher_BD=nan), 20)
+    assert ((drawn.row_BK >= 0) & (drawn.row_BK < M)).all()
+
+
+@each_sampler
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    keys=st.lists(st.integers(NOBODY, 5), min_size=2, max_size=9),
+    labels=st.lists(st.integers(NOBODY, 2), min_size=6, max_size=6),
+    count=st.integers(1, 12),
+    progress=st.floats(0, 1),
+    sharpness=st.floats(0, 3),
+)
+def test_whatever_the_memory_draws_are_possible(
+    member: type[Config], keys: list[int], labels: list[int], count: int, progress: float, sharpness: float
+) -> None:
+    key_M, key_B, label_N = torch.tensor(keys), torch.arange(6), torch.tensor(labels)
+    other_BM = key_B.unsqueeze(1) != key_M
+    assume(bool(other_BM.any(dim=1).all()))
+    rows, anchors = memory(key_M, label_N), anchors_of(key_B, progress, sharpness, label_N)
+    drawn = draw(member, anchors, count, rows=rows)
+    assert other_BM.gather(1, drawn.row_BK).all()
+    assert (drawn.candidates_B >= 1).all()
+    assert (drawn.candidates_B <= other_BM.sum(dim=1)).all()
+    assert drawn.logq_BK.isfinite().all()
+    assert (drawn.logq_BK <= 1e-6).all()
+
+
+@each_sampler
+def test_a_large_memory_of_equal_rows_is_no_special_case(member: type[Config]) -> None:
+    rows = Rows(*(unit_rows(1, 4, 0).expand(3000, 4),) * 2, torch.arange(3000), torch.arange(3000) % 7)
+    drawn = draw(member, anchors_of(torch.arange(10)), 100, rows=rows)
+    assert (drawn.row_BK != torch.arange(10).unsqueeze(1)).all()
+    assert drawn.logq_BK.exp().isfinite().all()

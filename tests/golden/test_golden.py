@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contracts.families import NAMED
-from tests.golden.trace import losses, stored
+from tests.golden.trace import STEPS, losses, stored
 from trainables.config import TrialConfig
 
 RELATIVE = 1e-6
@@ -12,13 +12,13 @@ RELATIVE = 1e-6
 @pytest.mark.parametrize("name", stored())
 def test_losses_are_what_they_were(name: str) -> None:
     trace = stored()[name]
-    assert len(trace["losses"]) == 20
+    assert len(trace["losses"]) == STEPS
     assert losses(trace["config"]) == pytest.approx(trace["losses"], rel=RELATIVE)
 
 
-def test_every_objective_and_memory_has_a_trace_with_its_full_config() -> None:
+def test_every_objective_memory_and_sampler_has_a_trace_with_its_full_config() -> None:
     configs = [trace["config"] for trace in stored().values()]
     assert all(TrialConfig.model_validate(config).to_json() == config for config in configs)
-    for part, family in (("objective", "objectives"), ("memory", "memory")):
+    for part, family in (("objective", "objectives"), ("memory", "memory"), ("negatives", "negatives")):
         names = {member.model_fields["name"].default for member in NAMED[family]}
         assert {config[part]["name"] for config in configs} == names

@@ -13,6 +13,7 @@ from tests.trainables.trials import Listener, train
 from trainables.config import TrialConfig
 from trainables.metrics import TRAIN_LOSS
 
+STEPS = 20
 FILE = Path(__file__).with_name("traces.json")
 
 

@@ -162,7 +162,10 @@ def test_the_real_trial_takes_the_leaves_of_the_design() -> None:
     tree = {
         "objective": {"name": "crd", "temperature": {"float": [0.03, 0.5], "log": True}},
         "memory": {"choice": [{"name": "in_batch"}, {"name": "bank", "size": {"int": [16, 1024], "log": True}}]},
-        "negatives": {"count": {"int": [16, 1024], "log": True, "at_most": ["memory.size", "batch_size"]}},
+        "negatives": {
+            "name": "uniform",
+            "count": {"int": [16, 1024], "log": True, "at_most": ["memory.size", "batch_size"]},
+        },
     }
     space = Space.parse(tree, TrialConfig)
     for seed in range(200):

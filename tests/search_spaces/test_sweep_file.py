@@ -16,7 +16,7 @@ name: small
 trial:
   objective: {name: crd, temperature: {float: [3e-2, 0.5], log: true}}
   memory: {name: bank, size: {int: [16, 1024], log: true}}
-  negatives: {count: {int: [8, 1024], log: true, at_most: memory.size}}
+  negatives: {name: uniform, count: {int: [8, 1024], log: true, at_most: memory.size}}
 goals: {transfer/knn_top1: maximize, compute/cost_s: minimize}
 budget: {trials: 3}
 """
@@ -26,7 +26,7 @@ name: small
 trial:
   objective: {name: crd, tempreature: {float: [0.03, 0.5], log: true}}
   memory: {name: bank, size: {int: [16, 4096], log: true}}
-  negatives: {count: {int: [64, 8], at_most: memory.size}}
+  negatives: {name: uniform, count: {int: [64, 8], at_most: memory.size}}
   batch_size: {choice: [-1, 32]}
   steps: 010
 goals: {transfer/knn_top: maximize}

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
+from tests.trainables.stepping import Stepped
 from tests.trainables.trials import Listener, checkpoints_in, train
 from trainables.compute import Meter
 from trainables.config import TrialConfig
@@ -27,6 +28,21 @@ class Trained:
     state: dict[str, Tensor]
 
 
+@dataclass
+class Steps:
+    """Losses of some steps, the gradients of the last, and the state after it."""
+
+    losses: list[float]
+    gradients: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+def take_steps(config: TrialConfig, count: int, world: World | None = None) -> Steps:
+    """The first steps of a trial, nothing measured."""
+    stepped = Stepped(config).run(range(count), world)
+    return Steps(stepped.losses, stepped.gradients, {name: t.clone() for name, t in stepped.state().items()})
+
+
 def train_whole(config: TrialConfig, folder: Path, world: World | None = None) -> Trained:
     """Train, and read the end of it back from the disk."""
     listener = Listener()
@@ -39,17 +55,22 @@ def train_whole(config: TrialConfig, folder: Path, world: World | None = None) -
     return Trained(outcome, listener.reports, dict(training.state_dict()))
 
 
-def train_in_group(configs: list[TrialConfig], size: int, folder: Path) -> list[list[Trained]]:
-    """For each rank, what it has of each config."""
-    spawn(_rank, (configs, size, folder), nprocs=size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+def train_in_group(
+    configs: list[TrialConfig], size: int, folder: Path, steps: int | None = None
+) -> list[list[Trained]] | list[list[Steps]]:
+    """For each rank, what it has of each config: whole trials, or some steps of each."""
+    spawn(_rank, (configs, size, folder, steps), nprocs=size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return [torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(size)]
 
 
-def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path) -> None:
+def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path, steps: int | None) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
     world = GroupWorld()
-    trained = [train_whole(config, folder / str(number), world) for number, config in enumerate(configs)]
+    if steps is None:
+        trained = [train_whole(config, folder / str(number), world) for number, config in enumerate(configs)]
+    else:
+        trained = [take_steps(config, steps, world) for config in configs]
     torch.save(trained, folder / f"rank-{rank}")
     dist.barrier()
     dist.destroy_process_group()

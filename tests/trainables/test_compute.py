@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.trainables.trials import BATCH, all_combinations, combination_id, small_trial, teacher_of, train
+from tests.trainables.trials import (
+    BATCH,
+    all_combinations,
+    combination_id,
+    each_member_once,
+    small_trial,
+    teacher_of,
+    train,
+)
 from trainables.compute import Meter, planned_metrics, step_operations
 from trainables.config import TrialConfig
 from trainables.device import Device
@@ -17,21 +26,32 @@ from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
 from trainables.memory.queue import Queue
 from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
+from trainables.models.adapter import Adapter
 from trainables.models.convnet import ConvNet
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
 from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
-from trainables.protocols import Operation
-from trainables.step import TrainingStep
+from trainables.protocols import Contrast, Operation, World
+from trainables.step import Samples, TrainingStep
 from trainables.teacher import Teacher
 from trainables.world import SingleWorld
 
-each_combination = pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
+PLAIN = [config for config in all_combinations() if config.negatives.name == "uniform"]  # it multiplies nothing
+each_objective = pytest.mark.parametrize(
+    "config",
+    [
+        *{config.objective.name: config for config in PLAIN}.values(),
+        small_trial(objective=InfoNCE(between="views")),
+        small_trial(objective=InfoNCE(between="views"), student=Adapter(hidden=8)),
+    ],
+    ids=lambda config: f"{config.objective.name}-{config.student.name}",
+)
 NETWORKS = ("student_forward", "student_backward", "teacher_forward", "heads_forward", "heads_backward")
 
 
-@each_combination
+@each_member
 def test_a_finished_trial_has_cost_exactly_what_was_planned(config: TrialConfig, tmp_path: Path) -> None:
     planned, metrics = planned_metrics(config), train(config, tmp_path).metrics
     assert tuple(planned) == PLANNED_METRICS
@@ -39,23 +59,34 @@ def test_a_finished_trial_has_cost_exactly_what_was_planned(config: TrialConfig,
         assert metrics[name] == planned[name] > 0
 
 
-@each_combination
+class Summed(torch.nn.Module):
+    """Stands in for the objective: reads what it would read, and multiplies nothing."""
+
+    def forward(self, contrast: Contrast, world: World) -> Tensor:  # noqa: ARG002 (as an objective is called)
+        read = [
+            contrast.student_BD,
+            contrast.teacher_BD,
+            contrast.second_student_BD,
+            contrast.student_logits_BC,
+            contrast.nll_B,
+        ]
+        return torch.stack([tensor.sum() for tensor in read if tensor is not None]).sum()
+
+
+@each_objective
 def test_networks_and_heads_cost_what_torch_counts_on_a_real_step(config: TrialConfig) -> None:
     training, world = TrainingStep(config), SingleWorld()
+    training.objective = Summed()
     teacher, task = teacher_of(config.teacher, config.task), config.task.load()
     sample_B = torch.arange(BATCH)
+    samples = Samples(sample_B, task.views(sample_B, 0, 0), task.source.label_N, task.views(sample_B, 0, 1))
     with FlopCounterMode(display=False) as counter:
-        training(task.views(sample_B, 0, 0), sample_B, 0, teacher, world).backward()
-        training.commit(world)
+        training(samples, 0, teacher, world).loss.backward()
     nominal = sum(
         operation.flops for operation in step_operations(config, config.shapes()) if operation.name in NETWORKS
     )
-    shapes = config.shapes()
-    if config.objective.sides:
-        # The implementation holds every anchor against all rows and picks: forward, and backward to the anchors.
-        contrast = 2 * 2 * 2 * shapes.batch * shapes.rows * shapes.width
-        unread_classifier = 2 * shapes.batch * config.teacher.model.feature_width * shapes.classes
-        nominal += contrast + unread_classifier
+    if "logits" not in config.objective.reads:  # the teacher classifies anyway
+        nominal += 2 * BATCH * config.teacher_width() * config.task.classes
     assert counter.get_total_flops() == nominal
 
 

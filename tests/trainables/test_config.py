@@ -94,6 +94,10 @@ def another(path: Path, value: Any) -> Any:
         return 2
     if path[-1] == "schedule":
         return "constant"
+    if path[-1] == "between":
+        return "views"
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, str):
         return f"{value}-2"
     return value + 1 if isinstance(value, int) else value * 0.5 + 0.01

@@ -12,8 +12,8 @@ from tests.trainables.trials import (
     Killed,
     Listener,
     WatchedTask,
-    all_combinations,
     combination_id,
+    each_member_once,
     small_trial,
     timeless,
     train,
@@ -27,7 +27,7 @@ from trainables.optimizer import Optimizer
 from trainables.outcomes import TrialFailure
 from trainables.world import SingleWorld
 
-each_combination = pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
+each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
 
 
 def test_a_trial_is_the_same_as_the_first_and_as_the_fourth_of_a_process(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_verdict_to_stop_at_the_end_stops_nothing(tmp_path: Path) -> None:
     assert train(small_trial(), tmp_path, Listener(stop_at=RUNGS - 1)).state == "complete"
 
 
-@each_combination
+@each_member
 def test_killed_at_every_rung_and_between_is_as_good_as_never_killed(config: TrialConfig, tmp_path: Path) -> None:
     calm = Listener()
     expected = train(config, tmp_path / "calm", calm)

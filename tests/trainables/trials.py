@@ -1,11 +1,13 @@
 """Small trials for tests: the sizes that a test counts on are given, so that no tuned default matters."""
 
+import contextlib
 import functools
 import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from trainables.base import Config
@@ -17,6 +19,7 @@ from trainables.memory import MemoryConfig
 from trainables.memory.queue import Queue
 from trainables.metrics import DEVICE_SECONDS
 from trainables.models.convnet import ConvNet
+from trainables.models.encoder_decoder import EncoderDecoder
 from trainables.negatives import NegativesConfig
 from trainables.negatives.uniform import Uniform
 from trainables.objectives import ObjectiveConfig
@@ -29,7 +32,14 @@ from trainables.tasks.digits import Digits, DigitsTask
 from trainables.teacher import Teacher, TeacherNetwork, load_teacher
 
 BATCH, STEPS, RUNGS = 16, 12, 3
-SMALL = {"size": 40, "count": 12, "width": 2, "temperature": 0.2}  # sizes of any member that has such a field
+SMALL = {
+    "size": 40,
+    "count": 12,
+    "width": 2,
+    "temperature": 0.2,
+    "refresh": 3,
+    "neighbours": 5,
+}  # sizes of any member that has such a field
 
 
 def members(table: Any) -> list[type[Config]]:
@@ -64,13 +74,32 @@ def small_trial(**changes: Any) -> TrialConfig:
 
 
 def all_combinations() -> list[TrialConfig]:
-    """Every objective x memory x negatives."""
-    return [
-        small_trial(objective=small(objective), memory=small(memory), negatives=small(negatives))
-        for objective in members(ObjectiveConfig)
-        for memory in members(MemoryConfig)
-        for negatives in members(NegativesConfig)
-    ]
+    """Every objective x memory x sampler that go together; one memory and one sampler where the objective uses none."""
+    found = []
+    for objective in map(small, members(ObjectiveConfig)):
+        for memory in members(MemoryConfig) if objective.sides else [Queue]:
+            for negatives in members(NegativesConfig) if objective.draws else [Uniform]:
+                with contextlib.suppress(ValidationError):  # they do not go together
+                    found.append(combined(objective, small(memory), small(negatives)))
+    return found
+
+
+def each_member_once() -> list[TrialConfig]:
+    """Some combinations, in which every objective, memory and sampler that there is occurs."""
+    found, seen = [], set[str]()
+    for config in all_combinations():
+        names = {config.objective.name, config.memory.name, config.negatives.name}
+        if not names <= seen:
+            found.append(config)
+            seen |= names
+    return found
+
+
+def combined(objective: Any, memory: Any, negatives: Any) -> TrialConfig:
+    """A small trial with these parts, and a student that has what the objective reads."""
+    generates = "likelihood" in objective.reads
+    student = EncoderDecoder(width=2, decoder_width=2) if generates else ConvNet(width=2)
+    return small_trial(objective=objective, memory=memory, negatives=negatives, student=student)
 
 
 def combination_id(config: TrialConfig) -> str:
@@ -104,7 +133,10 @@ class Listener:
 
 
 class WatchedTask:
-    """The task, and a record of the batches that training asked it for; the trial is killed after `lives` of them."""
+    """The task, and a record of the batches that training asked it for; the trial is killed after `lives` of them.
+
+    Who asks for all samples at once measures.
+    """
 
     def __init__(self, task: DigitsTask, lives: int | None = None) -> None:
         self.source, self.transfer_sets = task.source, task.transfer_sets
@@ -113,9 +145,10 @@ class WatchedTask:
         self.batches: list[tuple[int, ...]] = []
 
     def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
-        if len(self.batches) == self.lives:
-            raise Killed
-        self.batches.append(tuple(sample_B.tolist()))
+        if len(sample_B) < len(self.source.label_N):
+            if len(self.batches) == self.lives:
+                raise Killed
+            self.batches.append(tuple(sample_B.tolist()))
         return self.task.views(sample_B, epoch, seed)
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.protocols import ProbeSplit
+from trainables.protocols import Evidence
 
 
 class KNN(Config):
@@ -16,10 +16,11 @@ class KNN(Config):
 
     neighbours: int = Field(5, ge=1)
 
-    def __call__(self, train: ProbeSplit, held_out: ProbeSplit) -> dict[str, float]:
+    def __call__(self, evidence: Evidence) -> dict[str, float]:
         """``knn_top1`` in [0, 1]."""
         from sklearn.neighbors import KNeighborsClassifier
 
+        train, held_out = evidence.train, evidence.held_out
         classifier = KNeighborsClassifier(self.neighbours, metric="cosine", algorithm="brute")
-        classifier.fit(train.features_NF.numpy(), train.label_N.numpy())
-        return {"knn_top1": float(classifier.score(held_out.features_NF.numpy(), held_out.label_N.numpy()))}
+        classifier.fit(train.student_NF.numpy(), train.label_N.numpy())
+        return {"knn_top1": float(classifier.score(held_out.student_NF.numpy(), held_out.label_N.numpy()))}

@@ -1,27 +1,51 @@
 """A linear probe on frozen features."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.protocols import ProbeSplit
+from trainables.protocols import Evidence
+
+_BINS = 15  # of Guo et al. 2017
 
 
 class Linear(Config):
-    """Accuracy of a logistic regression on standardised features (L2 of strength 1/`c`, L-BFGS to convergence)."""
+    """Accuracy and calibration of a logistic regression on standardised features.
+
+    L2 of strength 1/`c`, L-BFGS to convergence.
+    """
 
     at_rungs: ClassVar[bool] = False
-    measures: ClassVar[tuple[str, ...]] = ("linear_top1",)
+    measures: ClassVar[tuple[str, ...]] = ("linear_top1", "linear_ece")
 
     c: float = Field(1.0, gt=0)
 
-    def __call__(self, train: ProbeSplit, held_out: ProbeSplit) -> dict[str, float]:
-        """``linear_top1`` in [0, 1]."""
+    def __call__(self, evidence: Evidence) -> dict[str, float]:
+        """``linear_top1`` and ``linear_ece``, both in [0, 1]."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        train, held_out = evidence.train, evidence.held_out
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=self.c, max_iter=2000))
-        classifier.fit(train.features_NF.numpy(), train.label_N.numpy())
-        return {"linear_top1": float(classifier.score(held_out.features_NF.numpy(), held_out.label_N.numpy()))}
+        classifier.fit(train.student_NF.numpy(), train.label_N.numpy())
+        probability_NC = classifier.predict_proba(held_out.student_NF.numpy())
+        correct_N = classifier.classes_[probability_NC.argmax(axis=1)] == held_out.label_N.numpy()
+        return {
+            "linear_top1": float(correct_N.mean()),
+            "linear_ece": expected_calibration_error(probability_NC.max(axis=1), correct_N),
+        }
+
+
+def expected_calibration_error(confidence_N: NDArray[Any], correct_N: NDArray[np.bool_]) -> float:
+    """How far confidence lies from accuracy, over 15 equal bins (Guo et al. 2017, arXiv 1706.04599, eq. 3).
+
+    `confidence_N` is the probability of the predicted class. The result is in [0, 1].
+    """
+    inner_edges = np.linspace(0, 1, _BINS + 1)[1:-1]
+    bin_N = np.digitize(confidence_N, inner_edges, right=True)
+    # a bin's share of the samples times |accuracy - confidence| is |sum of (correct - confidence)| / N
+    return float(np.abs(np.bincount(bin_N, weights=correct_N - confidence_N)).sum() / len(bin_N))

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
+from trainables.memory.prototypes import Prototypes
 from trainables.memory.queue import Queue
+from trainables.memory.replay import Replay
 
-MemoryConfig = Annotated[Bank | InBatch | Queue, Field(discriminator="name")]
+MemoryConfig = Annotated[Bank | InBatch | Prototypes | Queue | Replay, Field(discriminator="name")]

@@ -6,17 +6,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.base import Config
-from trainables.protocols import Operation, Rows, Shapes
+from trainables.protocols import Batch, MemoryMember, Operation, Rows, Shapes
 
 
-class Bank(Config):
+class Bank(MemoryMember):
     """A row for each of `size` source samples (Wu et al. 2018, arXiv 1805.01978, section 3.1; Tian et al. 2020).
 
     ``row <- normalise(momentum * row + (1 - momentum) * new)`` after each step. Rows start as they do in
     the release of CRD: uniform in +-sqrt(3/D), so of length about one.
-    With `size` below the number of source samples, a seeded choice of samples is kept: the others are anchors, never
-    negatives, and take the current embedding as their positive.
+
+    Departures: with `size` below the number of source samples, a seeded choice of samples is kept: the others are
+    anchors, never negatives, and take the current embedding as their positive.
     """
 
     name: Literal["bank"] = "bank"
@@ -33,10 +33,7 @@ class Bank(Config):
 
     def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
         """The batch's share of kept rows, read and written."""
-        rows = shapes.batch * shapes.rows // shapes.samples
-        return [
-            Operation("memory_write", flops=sides * 4 * rows * shapes.width, bytes=sides * 2 * rows * shapes.width * 4)
-        ]
+        return [move_operation(shapes.batch * shapes.rows // shapes.samples, shapes.width, sides)]
 
     def resident_bytes(self, shapes: Shapes, sides: int) -> int:
         """Its rows, the sample of each, and the row of each sample."""
@@ -48,7 +45,7 @@ class BankMemory(nn.Module):
 
     student_MD: Tensor
     teacher_MD: Tensor
-    sample_M: Tensor
+    key_M: Tensor
     row_N: Tensor
 
     def __init__(self, config: Bank, shapes: Shapes, generator: torch.Generator) -> None:
@@ -61,26 +58,39 @@ class BankMemory(nn.Module):
         kept = torch.randperm(shapes.samples, generator=generator)[: config.size]
         row_N = torch.full((shapes.samples,), -1)
         row_N[kept] = torch.arange(len(kept))
-        self.register_buffer("sample_M", kept)
+        self.register_buffer("key_M", kept)
         self.register_buffer("row_N", row_N)
 
-    def rows(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> Rows:  # noqa: ARG002 (only the past)
-        """Every kept row."""
-        return Rows(self.student_MD, self.teacher_MD, self.sample_M)
+    def keys(self, sample_B: Tensor) -> Tensor:
+        """The samples themselves."""
+        return sample_B
 
-    def positives(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def rows(self, batch: Batch) -> Rows:  # noqa: ARG002 (only the past)
+        """Every kept row."""
+        return Rows(self.student_MD, self.teacher_MD, self.key_M)
+
+    def positives(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The rows of kept samples, and for the others the current embeddings."""
-        row_B = self.row_N[sample_B]
+        row_B = self.row_N[batch.sample_B]
         kept_B1 = (row_B >= 0).unsqueeze(1)
-        student = torch.where(kept_B1, self.student_MD[row_B], student_BD)
-        teacher = torch.where(kept_B1, self.teacher_MD[row_B], teacher_BD)
+        student = torch.where(kept_B1, self.student_MD[row_B], batch.student_BD)
+        teacher = torch.where(kept_B1, self.teacher_MD[row_B], batch.teacher_BD)
         return student, teacher
 
-    def write(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> None:
+    def write(self, batch: Batch) -> None:
         """Move the rows of the batch's kept samples."""
-        row_B = self.row_N[sample_B]
+        row_B = self.row_N[batch.sample_B]
         kept_B = row_B >= 0
-        row = row_B[kept_B]
-        for side_MD, new_BD in ((self.student_MD, student_BD), (self.teacher_MD, teacher_BD)):
-            mixed = self.momentum * side_MD[row] + (1 - self.momentum) * new_BD.detach()[kept_B].to(side_MD.dtype)
-            side_MD[row] = nn.functional.normalize(mixed, dim=1)
+        move_(self.student_MD, row_B[kept_B], batch.student_BD[kept_B], self.momentum)
+        move_(self.teacher_MD, row_B[kept_B], batch.teacher_BD[kept_B], self.momentum)
+
+
+def move_(rows_MD: Tensor, row_B: Tensor, new_BD: Tensor, momentum: float) -> None:
+    """Move rows, in place, towards new embeddings and back to length one."""
+    mixed = momentum * rows_MD[row_B] + (1 - momentum) * new_BD.detach().to(rows_MD.dtype)
+    rows_MD[row_B] = nn.functional.normalize(mixed, dim=1)
+
+
+def move_operation(rows: int, width: int, sides: int) -> Operation:
+    """Nominal cost of moving rows: each read and written once."""
+    return Operation("memory_write", flops=sides * 4 * rows * width, bytes=sides * 2 * rows * width * 4)

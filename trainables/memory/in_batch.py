@@ -5,14 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trainables.base import Config
-from trainables.protocols import Operation, Rows, Shapes
+from trainables.protocols import Batch, MemoryMember, Operation, Rows, Shapes
 
 
-class InBatch(Config):
+class InBatch(MemoryMember):
     """The other samples of the batch are the candidates (Chen et al. 2020, arXiv 2002.05709, section 2.1).
 
-    Departure: rows carry no gradient, here as in every memory, so that several workers give what one would.
+    Departures: rows carry no gradient, here as in every memory, so that several workers give what one would.
     """
 
     name: Literal["in_batch"] = "in_batch"
@@ -37,18 +36,17 @@ class InBatch(Config):
 class InBatchMemory(nn.Module):
     """See `InBatch`."""
 
-    def rows(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> Rows:
+    def keys(self, sample_B: Tensor) -> Tensor:
+        """The samples themselves."""
+        return sample_B
+
+    def rows(self, batch: Batch) -> Rows:
         """The batch itself."""
-        return Rows(student_BD.detach(), teacher_BD.detach(), sample_B)
+        return Rows(batch.student_BD.detach(), batch.teacher_BD.detach(), batch.sample_B)
 
-    def positives(
-        self,
-        sample_B: Tensor,  # noqa: ARG002 (no row is kept)
-        student_BD: Tensor,
-        teacher_BD: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def positives(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The current embeddings."""
-        return student_BD, teacher_BD
+        return batch.student_BD, batch.teacher_BD
 
-    def write(self, sample_B: Tensor, student_BD: Tensor, teacher_BD: Tensor) -> None:
+    def write(self, batch: Batch) -> None:
         """Nothing is kept."""

@@ -7,13 +7,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from trainables.base import Config
+from trainables.protocols import ModelMember
 
 _POOLED = 2  # features keep four coarse positions: small students need to know where a stroke is
 
 
-class ConvNet(Config):
-    """Three 3x3 convolutions of `width`, 2 and 4 times `width` channels, the last two with stride 2.
+class ConvNet(ModelMember):
+    """Three 3x3 convolutions, of `width`, 2 and 4 times `width` channels, the last two with stride 2.
 
     Each is followed by group normalisation over the sample and a rectifier. No batch normalisation: what a sample
     becomes does not depend on which samples stand beside it, so neither on the number of workers.
@@ -22,14 +22,13 @@ class ConvNet(Config):
     name: Literal["convnet"] = "convnet"
     width: int = Field(8, ge=1, le=1024)
 
-    @property
-    def feature_width(self) -> int:
+    def feature_width(self, inputs: tuple[int, ...]) -> int:  # noqa: ARG002 (the same for images of any size)
         """F: channels of the last convolution at 2 x 2 positions."""
         return 4 * self.width * _POOLED**2
 
-    def build(self, channels: int) -> nn.Module:
-        """The network on images (B, channels, height, width) in [0, 1]; maps them to features (B, F)."""
-        return _ConvNet(channels, self.width)
+    def build(self, inputs: tuple[int, ...]) -> nn.Module:
+        """The network on images."""
+        return _ConvNet(inputs[0], self.width)
 
 
 class _ConvNet(nn.Module):

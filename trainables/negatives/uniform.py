@@ -4,16 +4,17 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from trainables.base import Config
-from trainables.protocols import Draws, Rows
+from trainables.negatives.candidates import of_other_keys, uniform_draws
+from trainables.protocols import Anchors, Draws, NegativesMember, Rows
 
 
-class Uniform(Config):
-    """`count` independent draws for each anchor (with replacement), from all rows that are not of its own sample.
+class Uniform(NegativesMember):
+    """`count` independent draws for each anchor (with replacement), from all rows that are not of its own key.
 
-    Independent draws are what noise-contrastive estimation assumes (Tian et al. 2020, section 3.1).
+    Independent draws are what noise-contrastive estimation assumes (Tian et al. 2020, arXiv 1910.10699, section 3.1).
+
+    Departures: none.
     """
 
     name: Literal["uniform"] = "uniform"
@@ -27,13 +28,6 @@ class Uniform(Config):
 class UniformNegatives:
     """See `Uniform`."""
 
-    def draw(self, sample_B: Tensor, rows: Rows, count: int, generator: torch.Generator) -> Draws:
+    def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
         """K rows for each anchor."""
-        candidate_BM = rows.sample_M.unsqueeze(0) != sample_B.unsqueeze(1)
-        candidates_B = candidate_BM.sum(dim=1)
-        # The r-th candidate of an anchor is found by its rank: one pass over a B x M mask, whatever K is.
-        uniform_BK = torch.rand(len(sample_B), count, generator=generator, dtype=torch.float64)
-        rank_BK = (uniform_BK * candidates_B.unsqueeze(1)).long() + 1
-        row_BK = torch.searchsorted(candidate_BM.cumsum(dim=1), rank_BK)
-        logq_BK = -candidates_B.log().unsqueeze(1).expand_as(row_BK)
-        return Draws(row_BK, logq_BK, candidates_B)
+        return uniform_draws(of_other_keys(anchors, rows), count, generator)

@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trainables.objectives.crd import CRD
-from trainables.objectives.infonce import InfoNCE
-from trainables.objectives.kd import KD
+from trainables.objectives.sum import Single, Sum
 
-ObjectiveConfig = Annotated[CRD | InfoNCE | KD, Field(discriminator="name")]
+ObjectiveConfig = Annotated[Single | Sum, Field(discriminator="name")]

@@ -1,36 +1,72 @@
 """Contrastive representation distillation: noise-contrastive estimation against a memory."""
 
 import math
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from trainables.base import Config
-from trainables.objectives.contrast import contrast_operation, log_importance, negative_scores, positive_scores
-from trainables.protocols import Contrast, Operation, Reads, Shapes, World
+from trainables.objectives.contrast import (
+    Side,
+    both_sides,
+    contrast_operation,
+    log_importance,
+    log_weights,
+    negative_scores,
+    positive_scores,
+    without_false,
+)
+from trainables.protocols import Contrast, Draws, ObjectiveMember, Operation, Shapes, World
 
 
-class CRD(Config):
-    """NCE of "same sample" against K negatives, with a normaliser that is fixed on the first batch; both directions.
+class CRD(ObjectiveMember):
+    """NCE of "same sample" against K negatives, with a normaliser; both directions.
 
-    Equation: Tian et al. 2020 (arXiv 1910.10699), eqs. 10 and 18, in the form of the authors' release: with
-    P = exp(a.b/T) / Z and Z = n * mean(exp(a.b/T)) over the first batch,
-    ``-log(P+ / (P+ + K/n)) - sum_k log((K/n) / (P-_k + K/n))``, mean over the batch, sum over the two directions.
-    The number of samples n cancels: the log-odds of a pair are ``a.b/T - log mean(exp) - log K``.
-    Positives and negatives are rows of the memory (the anchor alone is current), as in the release.
-    Departures: written with log-sigmoids, without the release's 1e-7 in the denominators; negatives are uniform, where
-    the release draws them from other classes.
+    Equation: Tian et al. 2020 (arXiv 1910.10699), eqs. 10 and 18 as released, P = exp(a.b/T) / Z with
+    Z = n * mean(exp(a.b/T)) over the first batch: ``-log(P+ / (P+ + K/n)) - sum_k log((K/n) / (P-_k + K/n))``,
+    mean over the batch, sum over the two directions.
+
+    Departures: log-sigmoids without the release's 1e-7 in the denominators; negatives are what the sampler draws, each
+    term weighted by its importance and its tilt, where the release draws from other classes; with `normaliser: learned`
+    log Z is a parameter of each direction.
+
+    The number of samples n cancels: the log-odds of a pair are ``a.b/T - log mean(exp) - log K``, K that of the step's
+    own draws. Positives and negatives are rows of the memory (the anchor alone is current), as in the release;
+    `positive: relax` takes any row of the anchor's class for its positive (the release's mode of that name).
+    A normaliser belongs to its temperature: a fixed one is set anew, on the batch at hand, when the policy changes
+    the temperature; a learned one starts from the first batch and follows by itself.
+    The normaliser is that of uniform noise: neither tilt nor prior enters it. The share of false negatives is taken out
+    of each anchor's sum, our transfer of debiasing to NCE (`trainables.objectives.contrast.without_false`).
     """
-
-    reads: ClassVar[Reads] = "embeddings"
-    sides: ClassVar[int] = 2
-    uses_labels: ClassVar[bool] = False
 
     name: Literal["crd"] = "crd"
     temperature: float = Field(0.07, gt=0, le=10)
+    positive: Literal["exact", "relax"] = "exact"
+    normaliser: Literal["fixed", "learned"] = "fixed"
+
+    @property
+    def uses_labels(self) -> bool:
+        """Only to find positives of the same class."""
+        return self.relaxes
+
+    @property
+    def relaxes(self) -> bool:
+        """As `positive` says."""
+        return self.positive == "relax"
+
+    def cautions(self, shapes: Shapes) -> list[str]:
+        """Whether a fixed normaliser leaves every positive below one half: then temperatures compare badly."""
+        cosine = unreachable(self.temperature, shapes.negatives, shapes.width)
+        if self.normaliser == "learned" or cosine <= 1:
+            return []
+        return [
+            "no positive can score above one half, since temperature * ln(negatives.count) + 1 / (2 * embedding * "
+            f"temperature) is {cosine:.2f}, above 1; lower one of the two, or write `normaliser: learned`"
+        ]
 
     def build(self) -> "CRDLoss":
         """The loss, with its normalisers not yet set."""
@@ -41,59 +77,86 @@ class CRD(Config):
         return [contrast_operation(shapes, self.sides)]
 
 
-class CRDLoss(nn.Module):
-    """See `CRD`. The two log-normalisers are buffers: NaN until the first batch, then fixed."""
+def unreachable(temperature: float, negatives: int, width: int) -> float:
+    """The cosine at which a pair scores one half when training starts: above 1, no positive ever scores more.
 
-    log_normaliser_student: Tensor
-    log_normaliser_teacher: Tensor
+    With random embeddings of D coordinates log mean(exp(a.b/T)) is about 1 / (2 D T^2).
+    """
+    return temperature * math.log(negatives) + 1 / (2 * width * temperature)
+
+
+class CRDLoss(nn.Module):
+    """See `CRD`."""
 
     def __init__(self, config: CRD) -> None:
         super().__init__()
         self.temperature = config.temperature
-        self.register_buffer("log_normaliser_student", torch.tensor(float("nan"), dtype=torch.float64))
-        self.register_buffer("log_normaliser_teacher", torch.tensor(float("nan"), dtype=torch.float64))
+        normaliser = {"fixed": FixedNormaliser, "learned": LearnedNormaliser}[config.normaliser]
+        self.student_normaliser, self.teacher_normaliser = normaliser(), normaliser()
 
     def forward(self, contrast: Contrast, world: World) -> Tensor:
         """Mean over the batch of the sum of both directions."""
-        student_loss = self._direction(
-            contrast,
-            contrast.student_BD,
-            contrast.positive_teacher_BD,
-            contrast.rows.teacher_MD,
-            self.log_normaliser_student,
-            world,
-        )
-        teacher_loss = self._direction(
-            contrast,
-            contrast.teacher_BD,
-            contrast.positive_student_BD,
-            contrast.rows.student_MD,
-            self.log_normaliser_teacher,
-            world,
-        )
-        return student_loss + teacher_loss
+        student, teacher = both_sides(contrast)
+        student_loss = self._direction(student, self.student_normaliser, contrast, world)
+        return student_loss + self._direction(teacher, self.teacher_normaliser, contrast, world)
 
-    def _direction(
-        self,
-        contrast: Contrast,
-        anchor_BD: Tensor,
-        positive_BD: Tensor,
-        rows_MD: Tensor,
-        log_normaliser: Tensor,
-        world: World,
-    ) -> Tensor:
-        positive_B = positive_scores(anchor_BD, positive_BD) / self.temperature
-        negative_BK = negative_scores(anchor_BD, rows_MD, contrast.draws) / self.temperature
-        negative_BK = negative_BK + log_importance(contrast.draws)
-        if log_normaliser.isnan():
-            _fix(log_normaliser, torch.cat([positive_B.unsqueeze(1), negative_BK], dim=1), world)
-        log_noise = (log_normaliser + math.log(negative_BK.shape[1])).to(positive_B.dtype)
+    def _direction(self, side: Side, normaliser: nn.Module, contrast: Contrast, world: World) -> Tensor:
+        draws, temperature = contrast.draws, self.temperature * contrast.decision.temperature
+        positive_B = positive_scores(side.anchor_BD, side.positive_BD) / temperature
+        negative_BK = negative_scores(side.anchor_BD, side.rows_MD, draws) / temperature
+        log_mean = partial(_log_mean, positive_B, negative_BK, draws, world)
+        log_noise = (normaliser(log_mean, temperature) + math.log(negative_BK.shape[1])).to(positive_B.dtype)
         positive_loss_B = -logsigmoid(positive_B - log_noise)
-        negative_loss_B = -logsigmoid(log_noise - negative_BK).sum(dim=1)
-        return (positive_loss_B + negative_loss_B).mean()
+        negative_loss_BK = -logsigmoid(log_noise - negative_BK)
+        negative_loss_B = (log_weights(draws, negative_BK).exp() * negative_loss_BK).sum(dim=1)
+        false_loss_B = -logsigmoid(log_noise - positive_B) * negative_BK.shape[1]
+        return (positive_loss_B + without_false(draws, negative_loss_B, false_loss_B)).mean()
 
 
-def _fix(log_normaliser: Tensor, log_scores: Tensor, world: World) -> None:
-    """Set the normaliser to the log of the mean score over the whole batch; in logs, since exp(1/T) may overflow."""
+class FixedNormaliser(nn.Module):
+    """log mean(exp(score)), fixed at the first batch of each temperature: both are buffers, NaN until then."""
+
+    log_mean: Tensor
+    temperature: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("log_mean", torch.tensor(math.nan, dtype=torch.float64))
+        self.register_buffer("temperature", torch.tensor(math.nan, dtype=torch.float64))
+
+    def forward(self, log_mean: Callable[[], Tensor], temperature: float) -> Tensor:
+        """The normaliser of this temperature."""
+        if self.temperature != temperature:
+            self.log_mean.copy_(log_mean())
+            self.temperature.fill_(temperature)
+        return self.log_mean
+
+
+class LearnedNormaliser(nn.Module):
+    """A bias that starts from the log mean(exp(score)) of the first batch; `begun` says whether it has."""
+
+    begun: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(0.0))
+        self.register_buffer("begun", torch.tensor(False))
+
+    def forward(
+        self,
+        log_mean: Callable[[], Tensor],
+        temperature: float,  # noqa: ARG002 (learns its way to a new one)
+    ) -> Tensor:
+        """The bias, with gradient."""
+        if not self.begun:
+            with torch.no_grad():
+                self.bias.copy_(log_mean())
+            self.begun.fill_(True)
+        return self.bias
+
+
+def _log_mean(positive_B: Tensor, negative_BK: Tensor, draws: Draws, world: World) -> Tensor:
+    """log of the mean exp(score) over the whole batch, without gradient; in logs, since exp(1/T) may overflow."""
+    log_scores = torch.cat([positive_B.unsqueeze(1), negative_BK + log_importance(draws)], dim=1)
     own = log_scores.detach().double().flatten().logsumexp(dim=0, keepdim=True)
-    log_normaliser.copy_(world.gather(own).logsumexp(dim=0) - math.log(world.size * log_scores.numel()))
+    return world.gather(own).logsumexp(dim=0) - math.log(world.size * log_scores.numel())

@@ -1,28 +1,35 @@
 """Knowledge distillation on logits."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from trainables.base import Config
-from trainables.protocols import Contrast, Operation, Reads, Shapes, World
+from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
 
 
-class KD(Config):
+class KD(ObjectiveMember):
     """Kullback-Leibler divergence of the student's softened class probabilities from the teacher's.
 
     Equation: Hinton et al. 2015 (arXiv 1503.02531), section 2: ``T^2 * KL(softmax(t/T) || softmax(s/T))``, mean over
-    the batch. Departures: no cross-entropy with the true labels, which this member never sees.
-    """
+    the batch.
 
-    reads: ClassVar[Reads] = "logits"
-    sides: ClassVar[int] = 0
-    uses_labels: ClassVar[bool] = False
+    Departures: no cross-entropy with the true labels, which this member never sees.
+    """
 
     name: Literal["kd"] = "kd"
     temperature: float = Field(4.0, gt=0, le=100)
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Logits of both networks."""
+        return frozenset({"logits"})
+
+    @property
+    def sides(self) -> int:
+        """No memory."""
+        return 0
 
     def build(self) -> "KDLoss":
         """The loss."""
@@ -45,8 +52,9 @@ class KDLoss(nn.Module):
         """Mean over the batch."""
         assert contrast.student_logits_BC is not None  # promised by `reads`
         assert contrast.teacher_logits_BC is not None
+        temperature = self.temperature * contrast.decision.temperature
         # In double precision: at a high temperature the divergence is a small difference of nearly equal logarithms.
-        student = log_softmax(contrast.student_logits_BC.double() / self.temperature, dim=1)
-        teacher = log_softmax(contrast.teacher_logits_BC.double() / self.temperature, dim=1)
+        student = log_softmax(contrast.student_logits_BC.double() / temperature, dim=1)
+        teacher = log_softmax(contrast.teacher_logits_BC.double() / temperature, dim=1)
         divergence = kl_div(student, teacher, reduction="batchmean", log_target=True)
-        return (self.temperature**2 * divergence).to(contrast.student_logits_BC.dtype)
+        return (temperature**2 * divergence).to(contrast.student_logits_BC.dtype)

@@ -39,6 +39,11 @@ class Digits(Config):
     transfer_shift: Distortion = Distortion(pixels=2.0, degrees=10, noise=0.1)
     strong_shift: Distortion = Distortion(pixels=2.5, degrees=20, noise=0.2)
 
+    @property
+    def target_samples(self) -> int:
+        """Images that probes learn from, as many of each of the four classes that distillation does not see."""
+        return 4 * self.labels_per_class
+
     def load(self) -> "DigitsTask":
         """The images, split. Loaded once per process."""
         return _load(self)

@@ -27,7 +27,10 @@ SPACE = Space.parse(
                 {"name": "bank", "size": {"int": [64, 1024]}, "momentum": {"float": [0.0, 0.9], "step": 0.1}},
             ]
         },
-        "negatives": {"count": {"int": [8, 1024], "log": True, "at_most": ["memory.size", "batch_size"]}},
+        "negatives": {
+            "name": "uniform",
+            "count": {"int": [8, 1024], "log": True, "at_most": ["memory.size", "batch_size"]},
+        },
         "batch_size": {"choice": [32, 64]},
     },
     TrialConfig,

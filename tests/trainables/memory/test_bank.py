@@ -5,7 +5,7 @@ import torch
 
 from tests.trainables.trials import unit_rows
 from trainables.memory.bank import Bank, BankMemory
-from trainables.protocols import Shapes
+from trainables.protocols import Batch, Shapes
 
 WIDTH, SAMPLES = 3, 30
 
@@ -16,7 +16,7 @@ def bank(size: int, momentum: float = 0.5) -> BankMemory:
 
 
 def by_sample(memory: BankMemory) -> dict[int, tuple[list[float], list[float]]]:
-    rows = zip(memory.sample_M.tolist(), memory.student_MD.tolist(), memory.teacher_MD.tolist(), strict=True)
+    rows = zip(memory.key_M.tolist(), memory.student_MD.tolist(), memory.teacher_MD.tolist(), strict=True)
     return {sample: (student, teacher) for sample, student, teacher in rows}
 
 
@@ -35,7 +35,7 @@ def test_writes_what_the_rule_says(size: int, momentum: float) -> None:
     for number in range(4):
         sample_B = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(number))[:8]
         student_BD, teacher_BD = unit_rows(8, WIDTH, 2 * number), unit_rows(8, WIDTH, 2 * number + 1)
-        memory.write(sample_B, student_BD, teacher_BD)
+        memory.write(Batch(sample_B, student_BD, teacher_BD))
         for sample, student, teacher in zip(sample_B.tolist(), student_BD.tolist(), teacher_BD.tolist(), strict=True):
             if sample in expected:
                 old_student, old_teacher = expected[sample]
@@ -50,16 +50,16 @@ def test_writes_what_the_rule_says(size: int, momentum: float) -> None:
 @pytest.mark.parametrize("size", [2, 17, SAMPLES])
 def test_keeps_exactly_as_many_samples_as_its_size(size: int) -> None:
     memory = bank(size)
-    assert len(set(memory.sample_M.tolist())) == len(memory.student_MD) == len(memory.teacher_MD) == size
+    assert len(set(memory.key_M.tolist())) == len(memory.student_MD) == len(memory.teacher_MD) == size
     kept = {sample: int(row) for sample, row in enumerate(memory.row_N) if row >= 0}
-    assert kept == {int(sample): row for row, sample in enumerate(memory.sample_M)}
+    assert kept == {int(sample): row for row, sample in enumerate(memory.key_M)}
 
 
 def test_positives_are_rows_of_kept_samples_and_embeddings_of_others() -> None:
     memory = bank(17)
     rows = by_sample(memory)
     student_BD, teacher_BD = unit_rows(SAMPLES, WIDTH, 1).requires_grad_(), unit_rows(SAMPLES, WIDTH, 2)
-    student, teacher = memory.positives(torch.arange(SAMPLES), student_BD, teacher_BD)
+    student, teacher = memory.positives(Batch(torch.arange(SAMPLES), student_BD, teacher_BD))
     for sample in range(SAMPLES):
         own = (student_BD[sample].tolist(), teacher_BD[sample].tolist())
         assert (student[sample].tolist(), teacher[sample].tolist()) == rows.get(sample, own)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainables.trials import unit_rows
-from trainables.memory.queue import NO_SAMPLE, Queue, QueueMemory
-from trainables.protocols import Shapes
+from trainables.memory.queue import Queue, QueueMemory
+from trainables.protocols import NOBODY, Batch, Shapes
 
 WIDTH = 3
 
@@ -18,10 +18,8 @@ def ring(size: int) -> QueueMemory:
 
 
 def oldest_first(memory: QueueMemory) -> list[tuple[int, list[float], list[float]]]:
-    order = (torch.arange(memory.size) + memory.pointer) % memory.size
-    return [
-        (int(memory.sample_M[row]), memory.student_MD[row].tolist(), memory.teacher_MD[row].tolist()) for row in order
-    ]
+    order = (torch.arange(memory.size) + memory.passed) % memory.size
+    return [(int(memory.key_M[row]), memory.student_MD[row].tolist(), memory.teacher_MD[row].tolist()) for row in order]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -32,14 +30,14 @@ def test_keeps_the_last_rows_of_any_stream(size: int, batches: list[int]) -> Non
     for number, length in enumerate(batches):
         sample_B = torch.arange(length) + 100 * number
         student_BD, teacher_BD = unit_rows(length, WIDTH, 2 * number), unit_rows(length, WIDTH, 2 * number + 1)
-        memory.write(sample_B, student_BD, teacher_BD)
+        memory.write(Batch(sample_B, student_BD, teacher_BD))
         stream += list(zip(sample_B.tolist(), student_BD.tolist(), teacher_BD.tolist(), strict=True))
         assert oldest_first(memory) == stream[-size:]
 
 
 def test_starts_with_random_directions_of_no_sample() -> None:
     memory = ring(50)
-    assert set(memory.sample_M.tolist()) == {NO_SAMPLE}
+    assert set(memory.key_M.tolist()) == {NOBODY}
     for rows in (memory.student_MD, memory.teacher_MD):
         torch.testing.assert_close(rows.norm(dim=1), torch.ones(50))
         assert rows.mean(dim=0).abs().max().item() < 0.3
@@ -50,8 +48,8 @@ def test_starts_with_random_directions_of_no_sample() -> None:
 def test_positives_are_the_current_embeddings(batch: int) -> None:
     memory = ring(10)
     student_BD, teacher_BD = unit_rows(batch, WIDTH, 1), unit_rows(batch, WIDTH, 2)
-    memory.write(torch.arange(batch), student_BD, teacher_BD)
+    memory.write(Batch(torch.arange(batch), student_BD, teacher_BD))
     newer = unit_rows(batch, WIDTH, 3)
-    student, teacher = memory.positives(torch.arange(batch), newer, newer)
+    student, teacher = memory.positives(Batch(torch.arange(batch), newer, newer))
     assert student is newer
     assert teacher is newer

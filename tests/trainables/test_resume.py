@@ -1,0 +1,58 @@
+"""A trial that goes on from its checkpoint is the one that was never interrupted: every combination, bit for bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainables.stepping import Stepped
+from tests.trainables.trials import all_combinations, checkpoints_in, combination_id, small_trial
+from trainables.checkpoint import Progress
+from trainables.config import TrialConfig
+from trainables.memory.bank import Bank
+from trainables.models.adapter import Adapter
+from trainables.negatives.retrieval import Retrieval
+from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
+from trainables.policies.anneal import Anneal
+
+BEFORE, ALL = 4, 8  # a memory of prototypes clusters on both sides of the interruption
+
+MODES = {
+    "crd-learned": small_trial(objective=CRD(normaliser="learned"), memory=Bank(size=900)),
+    "crd-relax": small_trial(objective=CRD(positive="relax"), memory=Bank(size=900)),
+    "crd-annealed": small_trial(
+        objective=CRD(), memory=Bank(size=900), negatives=Retrieval(count=12), policy=Anneal(temperature=0.5)
+    ),
+    "simskip": small_trial(
+        student=Adapter(hidden=8), objective=InfoNCE(between="views"), negatives=Retrieval(count=12)
+    ),
+}
+CONFIGS = {combination_id(config): config for config in all_combinations()} | MODES
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
+def test_resumed_in_mid_training_equals_uninterrupted(config: TrialConfig, tmp_path: Path) -> None:
+    whole = Stepped(config).run(range(BEFORE))
+    checkpoints = checkpoints_in(tmp_path, config)
+    checkpoints.save(whole.training, whole.optimizer, whole.meter, Progress(step=BEFORE))
+    whole.run(range(BEFORE, ALL))
+
+    resumed = Stepped(config)
+    assert checkpoints.restore(resumed.training, resumed.optimizer, resumed.meter).step == BEFORE
+    resumed.run(range(BEFORE, ALL))
+    expected, found = whole.state(), resumed.state()
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        same = (
+            torch.equal(tensor, found[name]) or (tensor.isnan() & found[name].isnan() | (tensor == found[name])).all()
+        )
+        assert same, name
+    assert whole.losses[BEFORE:] == resumed.losses
+    assert whole.meter == resumed.meter
+
+
+def test_the_tables_are_covered() -> None:
+    names = {name for config in all_combinations() for name in combination_id(config).split("-")}
+    assert {"crd", "pcl", "sum", "bank", "prototypes", "label_aware", "retrieval", "likelihood"} <= names
+    assert len(all_combinations()) > 100

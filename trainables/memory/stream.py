@@ -1,0 +1,74 @@
+"""What a queue and a reservoir share: a fixed number of slots, written by the samples of a stream as they pass."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from trainables.protocols import NOBODY, Batch, MemoryMember, Operation, Rows, Shapes
+
+
+class StreamMember(MemoryMember):
+    """The config of a memory of `size` slots that knows samples only as they pass."""
+
+    size: int = Field(512, ge=2, le=10_000_000)
+
+    def rows_kept(self, batch: int) -> int:  # noqa: ARG002 (the batch has no say)
+        """Rows that an anchor can be held against."""
+        return self.size
+
+    def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
+        """B rows written."""
+        return [Operation("memory_write", flops=0, bytes=sides * shapes.batch * shapes.width * 4)]
+
+    def resident_bytes(self, shapes: Shapes, sides: int) -> int:
+        """Its rows, and the sample of each."""
+        return self.size * (sides * shapes.width * 4 + 8)
+
+
+class StreamMemory(nn.Module):
+    """Slots full of random directions, which samples of the stream replace; `passed` counts all that came by."""
+
+    student_MD: Tensor
+    teacher_MD: Tensor
+    key_M: Tensor
+    passed: Tensor
+
+    def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.size = size
+        for side in ("student_MD", "teacher_MD"):
+            self.register_buffer(side, random_directions(size, width, generator))
+        self.register_buffer("key_M", torch.full((size,), NOBODY))
+        self.register_buffer("passed", torch.tensor(0))
+
+    def slots(self, samples: int) -> Tensor:
+        """Where each of the next samples goes, (samples,); one whose slot is not below `size` is not kept."""
+        raise NotImplementedError
+
+    def keys(self, sample_B: Tensor) -> Tensor:
+        """The samples themselves."""
+        return sample_B
+
+    def rows(self, batch: Batch) -> Rows:  # noqa: ARG002 (only the past)
+        """Every slot."""
+        return Rows(self.student_MD, self.teacher_MD, self.key_M)
+
+    def positives(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The current embeddings: no slot belongs to a sample."""
+        return batch.student_BD, batch.teacher_BD
+
+    def write(self, batch: Batch) -> None:
+        """Put the batch into its slots, one sample after the other: of several for a slot the last one stays."""
+        slot_B = self.slots(len(batch.sample_B))
+        place = (slot_B < self.size).nonzero().squeeze(1)
+        slot, which = torch.unique(slot_B[place], return_inverse=True)
+        last = torch.zeros_like(slot).scatter_reduce(0, which, place, "amax")
+        self.student_MD[slot] = batch.student_BD.detach()[last].to(self.student_MD.dtype)
+        self.teacher_MD[slot] = batch.teacher_BD.detach()[last].to(self.teacher_MD.dtype)
+        self.key_M[slot] = batch.sample_B[last]
+        self.passed += len(batch.sample_B)
+
+
+def random_directions(count: int, width: int, generator: torch.Generator) -> Tensor:
+    """Rows uniform on the sphere, (count, width)."""
+    return nn.functional.normalize(torch.randn(count, width, generator=generator), dim=1)

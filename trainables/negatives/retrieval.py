@@ -1,0 +1,55 @@
+"""Rows in proportion to what the anchor would learn from them."""
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from trainables.negatives.candidates import draws_in_proportion, of_other_keys, scoring_operation
+from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
+
+
+class Retrieval(NegativesMember):
+    """A reconstruction of sampling from episodic memory (Lengerich et al. 2022, arXiv 2212.11353), from its abstract.
+
+    With s.t the similarity of the student anchor to the teacher half of a row, and n candidates,
+    ``q = (1 - explore) * softmax(sharpness * s.t) + explore / n``: a negative's share in the gradient of InfoNCE grows
+    like its exponentiated score, so this is in proportion to the expected learning signal. Where `corrected`, the
+    objective weighs draws by their probability and estimates what uniform draws would; else the draws are the target.
+
+    Departures: unknown, the text of the paper was not available.
+    """
+
+    name: Literal["retrieval"] = "retrieval"
+    count: int = Field(64, ge=1, le=10_000_000)
+    sharpness: float = Field(5.0, ge=0, le=100)
+    explore: float = Field(0.2, gt=0, le=1)
+    corrected: bool = True
+
+    def build(self) -> "RetrievalNegatives":
+        """The sampler."""
+        return RetrievalNegatives(self)
+
+    def operations(self, shapes: Shapes) -> list[Operation]:
+        """Scores of all rows."""
+        return [scoring_operation(shapes)]
+
+
+class RetrievalNegatives:
+    """See `Retrieval`."""
+
+    def __init__(self, config: Retrieval) -> None:
+        self.config = config
+
+    def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
+        """K rows for each anchor."""
+        candidate_BM = of_other_keys(anchors, rows)
+        candidates_B = candidate_BM.sum(dim=1)
+        score_BM = self.config.sharpness * anchors.sharpness * (anchors.student_BD @ rows.teacher_MD.T)
+        signal_BM = score_BM.masked_fill(~candidate_BM, -math.inf).softmax(dim=1)
+        explore = self.config.explore
+        q_BM = (1 - explore) * signal_BM + explore * candidate_BM / candidates_B.unsqueeze(1)
+        row_BK = draws_in_proportion(q_BM, count, generator)
+        logq_BK = q_BM.gather(1, row_BK).log()
+        return Draws(row_BK, logq_BK, candidates_B, weighted=self.config.corrected)

@@ -1,0 +1,55 @@
+"""Cross-entropy with the true labels."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+
+
+class CrossEntropy(ObjectiveMember):
+    """Cross-entropy of the student's class probabilities with the labels of the source.
+
+    Equation: Tian et al. 2020 (arXiv 1910.10699), eq. 27, first term: ``-log softmax(s)[y]``, mean over the batch.
+
+    Departures: none.
+    """
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+    @property
+    def reads(self) -> frozenset[Reads]:
+        """Logits; the teacher's are not looked at."""
+        return frozenset({"logits"})
+
+    @property
+    def sides(self) -> int:
+        """No memory."""
+        return 0
+
+    @property
+    def uses_labels(self) -> bool:
+        """Those of the batch."""
+        return True
+
+    def build(self) -> "CrossEntropyLoss":
+        """The loss."""
+        return CrossEntropyLoss()
+
+    def operations(self, shapes: Shapes) -> list[Operation]:
+        """One softmax."""
+        values = shapes.batch * shapes.classes
+        return [Operation("logits", flops=values, bytes=4 * values)]
+
+
+class CrossEntropyLoss(nn.Module):
+    """See `CrossEntropy`."""
+
+    def forward(self, contrast: Contrast, world: World) -> Tensor:  # noqa: ARG002 (no statistic over the whole batch)
+        """Mean over the batch."""
+        assert contrast.student_logits_BC is not None  # promised by `reads`
+        assert contrast.label_B is not None  # promised by `uses_labels`
+        # In double precision: where the loss is small, it is the difference of two large numbers.
+        loss = cross_entropy(contrast.student_logits_BC.double(), contrast.label_B)
+        return loss.to(contrast.student_logits_BC.dtype)

@@ -1,0 +1,81 @@
+"""Rules that bind several parts of a trial: which memories, samplers, students and objectives go together."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticCustomError
+
+from trainables.memory.bank import Bank
+from trainables.memory.prototypes import Prototypes
+from trainables.models.vit import ViT
+
+if TYPE_CHECKING:
+    from trainables.config import TrialConfig
+
+
+def refuse_misfits(config: "TrialConfig") -> None:
+    """Raise `PydanticCustomError` with path, value, rule and fix for the first rule that the trial breaks."""
+    for path, value, rule, fix in _misfits(config):
+        # braces in the texts would be read as fields of the message
+        raise PydanticCustomError("misfit", "{rule}; {fix}", {"path": path, "value": value, "rule": rule, "fix": fix})
+
+
+Misfit = tuple[str, Any, str, str]
+
+
+def _misfits(config: "TrialConfig") -> Iterator[Misfit]:
+    yield from _sizes(config)
+    yield from _networks(config)
+    yield from _contrast(config)
+
+
+def _sizes(config: "TrialConfig") -> Iterator[Misfit]:
+    samples, rows = config.task.source_samples, config.memory.rows_kept(config.batch_size)
+    if config.batch_size % config.workers:
+        fitting = max(1, config.batch_size // config.workers) * config.workers
+        rule = f"batch_size must be a multiple of workers, {config.workers}"
+        yield "batch_size", config.batch_size, rule, f"change it to {fitting}"
+    limits = [
+        ("batch_size", config.batch_size, "the number of source samples", samples),
+        ("rungs", config.rungs, "steps", config.steps),
+    ]
+    if config.objective.draws:
+        limits.append(("negatives.count", config.negatives.count, "the rows of the memory", rows))
+    if isinstance(config.memory, Bank):
+        limits.append(("memory.size", config.memory.size, "the number of source samples", samples))
+    if isinstance(config.memory, Prototypes):
+        limits.append(("memory.count", config.memory.count, "the number of source samples", samples))
+    for path, value, name, limit in limits:
+        if value > limit:
+            yield path, value, f"{path} must be at most {name}, {limit}", f"lower it to {limit} or less"
+
+
+def _networks(config: "TrialConfig") -> Iterator[Misfit]:
+    size = config.task.image_size
+    if config.teacher.model.reads != "images" or config.teacher.model.generates:
+        rule = "a teacher maps images to features and does nothing else"
+        yield "teacher.model.name", config.teacher.model.name, rule, "choose another network for it"
+    for path, model in (("student", config.student), ("teacher.model", config.teacher.model)):
+        if model.smallest_image > size:
+            rule = f"{model.name} needs images of {model.smallest_image} pixels or more, the task has {size}"
+            yield f"{path}.name", model.name, rule, "choose another network"
+        if isinstance(model, ViT) and size % model.patch:
+            rule = f"patches must divide the image, of {size} pixels"
+            yield f"{path}.patch", model.patch, rule, "choose a divisor of the image's size"
+    generates = "likelihood" in config.objective.reads
+    if generates and not config.student.generates:
+        rule = "a likelihood needs a student that generates"
+        yield "student.name", config.student.name, rule, "write `student: {name: encoder_decoder}`"
+    if config.student.generates and not generates:
+        rule = f"nothing trains the decoder of {config.student.name}: the objective has no likelihood"
+        yield "objective.name", config.objective.name, rule, "add a term `likelihood` in a sum, or choose a convnet"
+
+
+def _contrast(config: "TrialConfig") -> Iterator[Misfit]:
+    objective, memory, negatives = config.objective, config.memory, config.negatives
+    if objective.needs_prototypes and not memory.keeps_prototypes:
+        rule = f"{objective.name} contrasts against prototypes"
+        yield "memory.name", memory.name, rule, "write `memory: {name: prototypes}`"
+    if memory.keeps_prototypes and objective.draws and negatives.uses_labels:
+        rule = f"{negatives.name} looks at the labels of rows, and prototypes have none"
+        yield "negatives.name", negatives.name, rule, "choose another sampler, or a memory of samples"
