@@ -3,15 +3,18 @@
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from rich.markup import escape
+from pydantic import BaseModel
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.presets import PRESETS
-from trainables.base import Config
+from search_spaces.schema import models_in
 from trainables.evaluation import Evaluation
 from trainables.memory import MemoryConfig
 from trainables.models import ModelConfig
@@ -52,7 +55,7 @@ class Method:
     test: str
 
     @classmethod
-    def of(cls, family: str, name: str, member: type[Config]) -> "Method":
+    def of(cls, family: str, name: str, member: type[BaseModel]) -> "Method":
         """The row of a member."""
         text = inspect.cleandoc(member.__doc__ or "")
         return cls(
@@ -71,7 +74,7 @@ def methods() -> list[Method]:
     named = [
         Method.of(family, member.model_fields["name"].default, member)
         for family, table in FAMILIES.items()
-        for member in members(table)
+        for member in models_in(table)
     ]
     probes = [Method.of("evaluation", name, type(getattr(Evaluation(), name))) for name in Evaluation.model_fields]
     presets = [
@@ -81,17 +84,19 @@ def methods() -> list[Method]:
     return [*named, *probes, *presets]
 
 
-def members(table: Any) -> list[type[Config]]:
-    """The configs of a family, from its table: a union, or one class while the family has one member."""
-    return list(get_args(get_args(table)[0])) if get_args(table) else [table]
-
-
-def methods_table() -> Table:
-    """For people at a terminal."""
-    table = Table("family", "name", "what it is", "source", "equation", "departs from it", "test", show_lines=True)
-    for method in methods():
-        table.add_row(*(escape(cell) for cell in astuple(method)))
-    return table
+def methods_table() -> Group:
+    """For people at a terminal: a table for each family."""
+    tables = []
+    for family, rows in groupby(methods(), key=lambda method: method.family):
+        table = Table("name", "what it is", "source, and where it departs from it", show_lines=True, title=family)
+        table.columns[1].ratio, table.columns[2].ratio, table.expand = 1, 1, True
+        for method in rows:
+            what = Text.assemble(method.what, (f"\n{method.equation}" if method.equation else "", "cyan"))
+            proof = [method.sources, f"Departures: {method.departures}" if method.departures else ""]
+            source = Text.assemble("\n".join(filter(None, proof)), (f"\n{method.test}", "dim"))
+            table.add_row(method.name, what, source)
+        tables.append(table)
+    return Group(*tables)
 
 
 def methods_markdown() -> str:
@@ -105,7 +110,7 @@ def methods_markdown() -> str:
     return "\n".join(lines)
 
 
-def _test_of(family: str, member: type[Config]) -> str:
+def _test_of(family: str, member: type[BaseModel]) -> str:
     """The test of its own, or of its kind (a base class); else that of the whole family."""
     modules = [kind.__module__ for kind in member.__mro__ if kind.__module__.startswith(f"trainables.{family}.")]
     candidates = [f"tests/trainables/{family}/test_{module.rpartition('.')[2]}.py" for module in modules]

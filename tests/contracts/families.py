@@ -3,7 +3,7 @@
 from itertools import chain
 from typing import Any
 
-from tests.trainables.trials import members
+from search_spaces.schema import models_in
 from trainables.base import Config
 from trainables.evaluation import Evaluation
 from trainables.memory import MemoryConfig
@@ -15,12 +15,12 @@ from trainables.tasks import TaskConfig
 
 #: The tables of the families whose member is chosen by `name`.
 NAMED: dict[str, list[type[Config]]] = {
-    "tasks": members(TaskConfig),
-    "models": members(ModelConfig),
-    "objectives": members(ObjectiveConfig),
-    "memory": members(MemoryConfig),
-    "negatives": members(NegativesConfig),
-    "policies": members(PolicyConfig),
+    "tasks": models_in(TaskConfig),
+    "models": models_in(ModelConfig),
+    "objectives": models_in(ObjectiveConfig),
+    "memory": models_in(MemoryConfig),
+    "negatives": models_in(NegativesConfig),
+    "policies": models_in(PolicyConfig),
 }
 
 PROBES: list[Any] = Evaluation().probes()

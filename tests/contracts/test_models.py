@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from search_spaces.schema import models_in
 from tests.contracts.families import NAMED
-from tests.trainables.trials import members
 from trainables.compute import count_layers
 from trainables.models import ModelConfig
 from trainables.protocols import ModelMember
@@ -21,8 +21,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "vit": {"width": 12, "heads": 3, "depth": 2},
     "wide_resnet": {"depth": 10, "width": 1, "normalisation": "group"},
 }
-ONE_BY_ONE = [member for member in members(ModelConfig) if not member().batch_statistics]
-WITH_GROUPS = [member for member in members(ModelConfig) if "normalisation" in member.model_fields]
+ONE_BY_ONE = [member for member in models_in(ModelConfig) if not member().batch_statistics]
+WITH_GROUPS = [member for member in models_in(ModelConfig) if "normalisation" in member.model_fields]
 each_model = pytest.mark.parametrize("member", NAMED["models"], ids=lambda member: member.__name__)
 
 

@@ -9,8 +9,9 @@ import yaml
 from typer.testing import CliRunner
 
 from search_spaces.presets import PRESETS
+from search_spaces.schema import models_in
 from sweeps.cli import app
-from sweeps.methods import FAMILIES, Method, members, methods, methods_markdown
+from sweeps.methods import FAMILIES, Method, methods, methods_markdown
 from trainables.evaluation import Evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ each_method = pytest.mark.parametrize("method", methods(), ids=lambda method: f"
 def test_every_member_has_one_row() -> None:
     rows = [(method.family, method.name) for method in methods()]
     assert len(set(rows)) == len(rows)
-    expected = sum(len(members(table)) for table in FAMILIES.values()) + len(Evaluation.model_fields) + len(PRESETS)
+    expected = sum(len(models_in(table)) for table in FAMILIES.values()) + len(Evaluation.model_fields) + len(PRESETS)
     assert len(rows) == expected
 
 

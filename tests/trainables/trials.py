@@ -4,13 +4,13 @@ import contextlib
 import functools
 import tempfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from trainables.base import Config
+from search_spaces.schema import models_in
 from trainables.checkpoint import Checkpoints
 from trainables.config import TrialConfig
 from trainables.device import Device
@@ -42,12 +42,7 @@ SMALL = {
 }  # sizes of any member that has such a field
 
 
-def members(table: Any) -> list[type[Config]]:
-    """The configs of a family, from its table: a union, or one class while the family has one member."""
-    return list(get_args(get_args(table)[0])) if get_args(table) else [table]
-
-
-def small(member: type[Config]) -> Any:
+def small(member: type[BaseModel]) -> Any:
     """A member of small size."""
     return member(**{name: value for name, value in SMALL.items() if name in member.model_fields})
 
@@ -76,9 +71,9 @@ def small_trial(**changes: Any) -> TrialConfig:
 def all_combinations() -> list[TrialConfig]:
     """Every objective x memory x sampler that go together; one memory and one sampler where the objective uses none."""
     found = []
-    for objective in map(small, members(ObjectiveConfig)):
-        for memory in members(MemoryConfig) if objective.sides else [Queue]:
-            for negatives in members(NegativesConfig) if objective.draws else [Uniform]:
+    for objective in map(small, models_in(ObjectiveConfig)):
+        for memory in models_in(MemoryConfig) if objective.sides else [Queue]:
+            for negatives in models_in(NegativesConfig) if objective.draws else [Uniform]:
                 with contextlib.suppress(ValidationError):  # they do not go together
                     found.append(combined(objective, small(memory), small(negatives)))
     return found
