@@ -46,6 +46,13 @@ COMMON: Tree = {
 }
 
 
+#: InfoNCE agrees with the memory's row of the sample, as CRD does: question (d) asks what else it may agree with.
+OBJECTIVES: dict[str, Tree] = {
+    "crd": {"name": "crd", "temperature": 0.1},
+    "infonce": {"name": "infonce", "temperature": 0.1, "positive": "memory"},
+}
+
+
 def trial(parts: Mapping[str, Any], seed: int = 0) -> TrialConfig:
     return TrialConfig.model_validate({**COMMON, **parts, "seed": seed})
 
@@ -86,9 +93,9 @@ def memory_sampled() -> Question:
     """Two readings of the claim: negatives that a memory chooses, and negatives that come from a memory at all."""
     arms: dict[str, Tree] = {}
     comparisons: list[Comparison] = []
-    for objective in ("crd", "infonce"):
+    for objective, tree in OBJECTIVES.items():
         for count in (8, 64):
-            base = {"objective": {"name": objective, "temperature": 0.1}}
+            base = {"objective": tree}
             chosen = {
                 "retrieval": {"name": "retrieval", "count": count},
                 "retrieval, uncorrected": {"name": "retrieval", "count": count, "corrected": False},
@@ -103,7 +110,7 @@ def memory_sampled() -> Question:
                 comparisons.append(Comparison(arm, random))
         batch = f"{objective}: batch, 63"
         arms[batch] = {
-            "objective": {"name": objective, "temperature": 0.1},
+            "objective": tree,
             "memory": {"name": "in_batch"},
             "negatives": {"name": "uniform", "count": 63},
         }
@@ -132,30 +139,27 @@ def front() -> Question:
 
 def label_aware() -> Question:
     arms, comparisons = {}, []
-    for objective in ("crd", "infonce"):
+    for objective, tree in OBJECTIVES.items():
         for count in (64, 256):
             names = []
             for sampler in ("label_aware", "uniform"):
                 names.append(f"{objective}: {sampler}, {count}")
-                arms[names[-1]] = {
-                    "objective": {"name": objective, "temperature": 0.1},
-                    "negatives": {"name": sampler, "count": count},
-                }
+                arms[names[-1]] = {"objective": tree, "negatives": {"name": sampler, "count": count}}
             comparisons.append(Comparison(*names))
     return Question("c", "Label-aware against uniform negatives", arms, tuple(comparisons))
 
 
 def crd_against_infonce() -> Question:
+    objectives: dict[str, Tree] = {
+        **OBJECTIVES,
+        "infonce of the same view": {"name": "infonce", "positive": "current"},
+    }
     arms = {
-        f"{objective}, {memory['name']}@temperature {temperature}": {
-            "objective": {"name": objective, "temperature": temperature},
-            "memory": memory,
-        }
-        for memory in (COMMON["memory"], {"name": "queue", "size": 1083})
-        for objective in ("crd", "infonce")
+        f"{name}@temperature {temperature}": {"objective": {**tree, "temperature": temperature}}
+        for name, tree in objectives.items()
         for temperature in (0.05, 0.1, 0.2, 0.4)
     }
-    comparisons = tuple(Comparison(f"crd, {memory}", f"infonce, {memory}") for memory in ("bank", "queue"))
+    comparisons = (Comparison("crd", "infonce"), Comparison("infonce", "infonce of the same view"))
     return Question("d", "CRD against InfoNCE at equal negatives", arms, comparisons, choose=True)
 
 
@@ -182,7 +186,7 @@ DECODERS = ("reconstruction", "autoregressive")
 def simskip() -> Question:
     gains = (gain_metric(KNN), gain_metric(LINEAR))
     common = {
-        "objective": {"name": "infonce", "between": "views", "temperature": 0.1},
+        "objective": {"name": "infonce", "positive": "view", "temperature": 0.1},
         "memory": {"name": "in_batch"},
         "negatives": {"name": "uniform", "count": 63},
     }

@@ -32,7 +32,7 @@ PRESETS = {
         "gradient; layer instead of batch normalisation.",
         tree={
             "student": {"name": "adapter"},
-            "objective": {"name": "infonce", "between": "views", "temperature": 0.1},
+            "objective": {"name": "infonce", "positive": "view", "temperature": 0.1},
             "memory": {"name": "in_batch"},
             "negatives": {"name": "uniform", "count": 63},
         },

@@ -30,6 +30,13 @@ def infonce(c: Any, T: float, symmetric: bool = True) -> Tensor:
     return (forward + infonce_direction(c, teacher, student, student_rows, T)) / 2
 
 
+def infonce_of_memory(c: Any, T: float, symmetric: bool = True) -> Tensor:
+    """The positive is the memory's row of the sample, as in Tian et al. 2020."""
+    forward = infonce_direction(c, c.student_BD, c.positive_teacher_BD, c.rows.teacher_MD, T)
+    backward = infonce_direction(c, c.teacher_BD, c.positive_student_BD, c.rows.student_MD, T)
+    return (forward + backward) / 2 if symmetric else forward
+
+
 def infonce_of_views(c: Any, T: float, symmetric: bool = True) -> Tensor:
     """Chen et al. 2020, eq. 1, with memory rows for the other samples."""
     first, second, rows = c.student_BD, c.second_student_BD, c.rows.student_MD

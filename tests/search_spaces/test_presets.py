@@ -31,7 +31,7 @@ def test_each_preset_is_a_trial_on_its_own(name: str) -> None:
 def test_what_is_written_wins_and_the_rest_stays(tmp_path: Path) -> None:
     trial = "{preset: simskip, objective: {temperature: {float: [0.2, 0.4]}}, student: {mask: 0.4}, steps: 7}"
     found = first_trial(tmp_path, trial)
-    assert found["objective"] == {"name": "infonce", "between": "views", "temperature": 0.2}
+    assert found["objective"] == {"name": "infonce", "positive": "view", "temperature": 0.2}
     assert found["student"] == {"name": "adapter", "mask": 0.4}
     assert found["steps"] == 7
     assert "preset" not in found

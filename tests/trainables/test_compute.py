@@ -43,8 +43,8 @@ each_objective = pytest.mark.parametrize(
     "config",
     [
         *{config.objective.name: config for config in PLAIN}.values(),
-        small_trial(objective=InfoNCE(between="views")),
-        small_trial(objective=InfoNCE(between="views"), student=Adapter(hidden=8)),
+        small_trial(objective=InfoNCE(positive="view")),
+        small_trial(objective=InfoNCE(positive="view"), student=Adapter(hidden=8)),
     ],
     ids=lambda config: f"{config.objective.name}-{config.student.name}",
 )

@@ -11,9 +11,24 @@ from tests.trainables.trials import all_combinations, combination_id, small_tria
 from trainables.config import TrialConfig, goal_metrics
 from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
+from trainables.memory.prototypes import Prototypes
 from trainables.memory.queue import Queue
 from trainables.metrics import PLANNED_METRICS
+from trainables.models.adapter import Adapter
+from trainables.models.encoder_decoder import EncoderDecoder
+from trainables.models.mobilenet import MobileNetV2
+from trainables.models.vgg import VGG
+from trainables.models.vit import ViT
+from trainables.negatives.label_aware import LabelAware
 from trainables.negatives.uniform import Uniform
+from trainables.objectives.crd import CRD
+from trainables.objectives.kd import KD
+from trainables.objectives.likelihood import Likelihood
+from trainables.objectives.pcl import PCL
+from trainables.objectives.sum import Sum, Term
+from trainables.objectives.supcon import SupCon
+from trainables.policies.mi_guided import MIGuided
+from trainables.teacher import Teacher
 
 Path = tuple[str, ...]
 
@@ -42,6 +57,56 @@ def test_sizes_that_do_not_fit_are_told_with_path_value_and_fix(
     assert error["ctx"]["value"] == value
     assert error["msg"].startswith(path)
     assert fix in error["msg"]
+
+
+LIKELIHOOD = Sum(terms={"likelihood": Term(objective=Likelihood()), "kd": Term(objective=KD())})
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "rule", "fix"),
+    [
+        ({"objective": PCL()}, "memory.name", "pcl contrasts against prototypes", "name: prototypes"),
+        (
+            {"memory": Prototypes(), "negatives": LabelAware(count=9)},
+            "negatives.name",
+            "prototypes have none",
+            "another sampler",
+        ),
+        ({"memory": Prototypes(count=1084)}, "memory.count", "source samples, 1083", "lower it to 1083"),
+        ({"objective": LIKELIHOOD}, "student.name", "needs a student that generates", "name: encoder_decoder"),
+        ({"student": EncoderDecoder()}, "objective.name", "nothing trains the decoder", "likelihood"),
+        ({"student": MobileNetV2()}, "student.name", "needs images of 16 pixels", "another network"),
+        ({"student": ViT(patch=3)}, "student.patch", "patches must divide the image, of 8 pixels", "divisor"),
+        ({"teacher": Teacher(model=Adapter())}, "teacher.model.name", "maps images to features", "another network"),
+        ({"teacher": Teacher(model=VGG()), "student": MobileNetV2()}, "student.name", "16 pixels", "another network"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_told_with_path_rule_and_fix(
+    changes: dict[str, Any], path: str, rule: str, fix: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        small_trial(**changes)
+    (error,) = refused.value.errors()
+    assert error["ctx"]["path"] == path
+    told, _, change = error["msg"].partition("; ")
+    assert rule in told
+    assert fix in change
+
+
+def test_a_part_that_is_not_used_is_not_held_against_the_others() -> None:
+    small_trial(objective=KD(), memory=InBatch(), negatives=Uniform(count=1000), policy=MIGuided())
+    small_trial(objective=SupCon(), memory=InBatch(), negatives=Uniform(count=1000))
+    small_trial(objective=PCL(), memory=Prototypes(count=20))
+
+
+def test_a_positive_that_cannot_score_above_one_half_is_a_caution() -> None:
+    """Temperature * ln K + 1 / (2 D temperature), by hand: 0.5 * ln 12 + 1 / (2 * 8 * 0.5) = 1.367."""
+    (caution,) = small_trial(objective=CRD(temperature=0.5), memory=Bank(size=50)).cautions()
+    assert "is 1.37, above 1" in caution
+    assert not small_trial(objective=CRD(temperature=0.2), memory=Bank(size=50)).cautions()
+    assert not small_trial(objective=CRD(temperature=0.5, normaliser="learned")).cautions()
+    in_a_sum = Sum(terms={"crd": Term(objective=CRD(temperature=0.5))})
+    assert small_trial(objective=in_a_sum).cautions() == [caution]
 
 
 def test_the_largest_sizes_that_fit_are_taken() -> None:
@@ -94,8 +159,8 @@ def another(path: Path, value: Any) -> Any:
         return 2
     if path[-1] == "schedule":
         return "constant"
-    if path[-1] == "between":
-        return "views"
+    if path[-1] == "positive":
+        return "memory"
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):

@@ -1,6 +1,7 @@
 """A trial is a function of its config: whatever ran before it, and however often it was killed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,27 @@ from tests.trainables.trials import (
     combination_id,
     each_member_once,
     small_trial,
+    teacher_of,
     timeless,
     train,
 )
+from trainables.compute import planned_metrics
 from trainables.config import TrialConfig, goal_metrics
 from trainables.loop import TEACHERS, run_trial
+from trainables.measure import Measurements
 from trainables.memory.in_batch import InBatch
-from trainables.metrics import PLANNED_METRICS, TEST_PREFIX, TRAIN_LOSS, on_test
+from trainables.metrics import BYTES, COST_S, FLOPS, PLANNED_METRICS, TEST_PREFIX, TRAIN_LOSS, gain_metric, on_test
+from trainables.models.adapter import Adapter
+from trainables.negatives.retrieval import Retrieval
 from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
 from trainables.optimizer import Optimizer
 from trainables.outcomes import TrialFailure
+from trainables.policies.anneal import Anneal
+from trainables.policies.constant import Constant
+from trainables.policies.mi_guided import MIGuided
+from trainables.protocols import ImageSplit
+from trainables.step import TrainingStep
 from trainables.world import SingleWorld
 
 each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
@@ -104,6 +116,62 @@ def test_killed_at_every_rung_and_between_is_as_good_as_never_killed(config: Tri
     assert outcome.weights_digest == expected.weights_digest
     assert timeless(outcome.metrics) == timeless(expected.metrics)
     assert [timeless(report.metrics) for report in reports] == [timeless(report.metrics) for report in calm.reports]
+
+
+GUIDED = small_trial(negatives=Retrieval(count=12), policy=MIGuided(every=3))
+
+
+def test_a_policy_that_is_told_estimates_costs_at_most_its_plan_and_resumes(tmp_path: Path) -> None:
+    expected = train(GUIDED, tmp_path / "calm")
+    planned = planned_metrics(GUIDED)
+    for name in (COST_S, FLOPS, BYTES):
+        assert 0 < expected.metrics[name] < planned[name]
+    with pytest.raises(Killed):
+        train(GUIDED, tmp_path / "killed", task=WatchedTask(GUIDED.task.load(), lives=7))
+    outcome = train(GUIDED, tmp_path / "killed")
+    assert outcome.weights_digest == expected.weights_digest
+    assert timeless(outcome.metrics) == timeless(expected.metrics)
+
+
+def test_a_policy_changes_what_is_trained(tmp_path: Path) -> None:
+    constant = GUIDED.model_copy(update={"policy": Constant()})
+    annealed = GUIDED.model_copy(update={"policy": Anneal(temperature=0.25)})
+    digests = {train(config, tmp_path / config.policy.name).weights_digest for config in (GUIDED, constant, annealed)}
+    assert len(digests) == 3
+
+
+def test_a_policy_is_told_nothing_of_validation_or_test(tmp_path: Path) -> None:
+    """The images that it estimates on are those that probes learn from, and without their labels."""
+    task = GUIDED.task.load()
+    name, transfer_set = next(iter(task.transfer_sets.items()))
+    noise = ImageSplit(torch.rand_like(transfer_set.validation.images), transfer_set.validation.label_N)
+    blank = torch.zeros_like(transfer_set.train.images)  # tells nothing, where the source tells something
+    watched = WatchedTask(task)
+    watched.transfer_sets = {name: replace(transfer_set, validation=noise, test=noise)}
+    assert train(GUIDED, tmp_path / "noise", task=watched).weights_digest == train(GUIDED, tmp_path).weights_digest
+    watched.transfer_sets = {name: replace(transfer_set, train=replace(transfer_set.train, images=blank))}
+    assert train(GUIDED, tmp_path / "other", task=watched).weights_digest != train(GUIDED, tmp_path).weights_digest
+
+
+ADAPTER = small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="view"))
+
+
+def test_an_adapter_starts_as_the_raw_embedding_and_is_measured_against_it(tmp_path: Path) -> None:
+    training, teacher = TrainingStep(ADAPTER), teacher_of(ADAPTER.teacher, ADAPTER.task)
+    images = ADAPTER.task.load().source.images[:9]
+    assert torch.equal(training.features(images, teacher), teacher(images)[0])
+    metrics = train(ADAPTER, tmp_path).metrics
+    raw = Measurements(ADAPTER, ADAPTER.task.load(), teacher).final(lambda images: teacher(images)[0])
+    for name in ("transfer/knn_top1", "test/shift/linear_top1"):
+        assert raw[gain_metric(name)] == 0
+        assert metrics[gain_metric(name)] == pytest.approx(metrics[name] - raw[name])
+
+
+def test_both_views_of_an_adapter_differ_and_repeat(tmp_path: Path) -> None:
+    outcomes = [train(ADAPTER, tmp_path / str(i)) for i in range(2)]
+    assert outcomes[0].weights_digest == outcomes[1].weights_digest
+    plain = ADAPTER.model_copy(update={"student": Adapter(hidden=8, mask=0.0, noise=0.0)})
+    assert train(plain, tmp_path / "plain").weights_digest != outcomes[0].weights_digest
 
 
 def test_resume_repeats_the_report_and_no_step(tmp_path: Path) -> None:

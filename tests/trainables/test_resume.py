@@ -25,7 +25,7 @@ MODES = {
         objective=CRD(), memory=Bank(size=900), negatives=Retrieval(count=12), policy=Anneal(temperature=0.5)
     ),
     "simskip": small_trial(
-        student=Adapter(hidden=8), objective=InfoNCE(between="views"), negatives=Retrieval(count=12)
+        student=Adapter(hidden=8), objective=InfoNCE(positive="view"), negatives=Retrieval(count=12)
     ),
 }
 CONFIGS = {combination_id(config): config for config in all_combinations()} | MODES

@@ -10,10 +10,12 @@ from tests.trainables.group import Steps, Trained, take_steps, train_in_group, t
 from tests.trainables.trials import all_combinations, combination_id, each_member_once, small_trial, timeless
 from trainables.config import TrialConfig
 from trainables.memory.bank import Bank
+from trainables.models.resnet import ResNet
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
 from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
+from trainables.policies.mi_guided import MIGuided
 
 STEPS = 6
 #: Every objective x memory, and every sampler with one of them.
@@ -24,13 +26,16 @@ STEPPED = {
 } | {
     "crd-learned": small_trial(objective=CRD(normaliser="learned"), memory=Bank(size=900)),
     "crd-relax": small_trial(objective=CRD(positive="relax"), memory=Bank(size=900)),
-    "infonce-views": small_trial(objective=InfoNCE(between="views")),
+    "infonce-views": small_trial(objective=InfoNCE(positive="view")),
 }
 #: Whole trials, with rungs and checkpoints.
 WHOLE = {
     "crd-bank": small_trial(objective=CRD(temperature=0.2), memory=Bank(size=900, momentum=0.5), rungs=12),
     "kd": small_trial(objective=KD(temperature=4.0), rungs=12),
+    "guided": small_trial(policy=MIGuided(every=3), rungs=12),
 }
+#: Each worker normalises its own share: not what one worker would do, but the same for both.
+SHARED = {"batch_norm": small_trial(student=ResNet(depth=8), steps=4, rungs=2)}
 
 
 def paired(configs: dict[str, TrialConfig]) -> list[TrialConfig]:
@@ -46,8 +51,8 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    ranks = train_in_group(paired(WHOLE), 2, tmp_path_factory.mktemp("whole"))
-    return {name: [rank[number] for rank in ranks] for number, name in enumerate(WHOLE)}
+    ranks = train_in_group(paired(WHOLE | SHARED), 2, tmp_path_factory.mktemp("whole"))
+    return {name: [rank[number] for rank in ranks] for number, name in enumerate(WHOLE | SHARED)}
 
 
 def assert_same_tensors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -80,7 +85,7 @@ def test_two_workers_are_as_good_as_one(name: str, whole: dict[str, list[Trained
     assert_same_tensors(two.state, one.state)
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", WHOLE | SHARED)
 def test_both_workers_have_the_same(name: str, whole: dict[str, list[Trained]]) -> None:
     first, second = whole[name]
     assert first.outcome.weights_digest == second.outcome.weights_digest

@@ -8,7 +8,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from trainables.objectives.contrast import contrast_operation, log_negatives, negative_scores, positive_scores
+from trainables.objectives.contrast import (
+    both_sides,
+    contrast_operation,
+    log_negatives,
+    negative_scores,
+    positive_scores,
+)
 from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
 
 
@@ -19,31 +25,33 @@ class InfoNCE(ObjectiveMember):
     (arXiv 2002.05709), eq. 1: ``-log exp(a.p/T) / (exp(a.p/T) + sum_k exp(a.n_k/T))``, mean over the batch and over
     both directions.
 
-    Departures: the positive is the other network's (or view's) current embedding of the same sample; negatives are
-    memory rows and carry no gradient, so between networks the second direction holds the teacher's head apart.
+    Departures: negatives are memory rows and carry no gradient, so between networks the second direction holds the
+    teacher's head apart.
 
-    Without `symmetric` only the student (or the first view) is an anchor. Between views the teacher takes no part.
+    The `positive` is the other network's current embedding of the same sample, which is one of the same view; or the
+    memory's row of it, which is one of earlier views, as in CRD; or the student's own embedding of a second view, where
+    the teacher takes no part. Without `symmetric` only the student (or the first view) is an anchor.
     """
 
     name: Literal["infonce"] = "infonce"
     temperature: float = Field(0.1, gt=0, le=10)
     symmetric: bool = True
-    between: Literal["networks", "views"] = "networks"
+    positive: Literal["current", "memory", "view"] = "current"
 
     @property
     def reads(self) -> frozenset[Reads]:
         """Embeddings, of both views if it contrasts those."""
-        return frozenset({"embeddings"}) if self.between == "networks" else frozenset({"embeddings", "second_view"})
+        return frozenset({"embeddings", "second_view"} if self.positive == "view" else {"embeddings"})
 
     @property
     def sides(self) -> int:
         """The teacher's half for student anchors, the student's for teacher anchors and for both views."""
-        return 2 if self.symmetric and self.between == "networks" else 1
+        return 2 if self.symmetric and self.positive != "view" else 1
 
     @property
     def trains_teacher_head(self) -> bool:
-        """Unless the student is contrasted with itself."""
-        return self.between == "networks"
+        """If the teacher's current embedding is a positive, or an anchor."""
+        return self.positive == "current" or (self.positive == "memory" and self.symmetric)
 
     def build(self) -> "InfoNCELoss":
         """The loss."""
@@ -63,16 +71,20 @@ class InfoNCELoss(nn.Module):
 
     def forward(self, contrast: Contrast, world: World) -> Tensor:  # noqa: ARG002 (no statistic over the whole batch)
         """Mean over the batch of the loss of each direction."""
-        first_BD, rows = contrast.student_BD, contrast.rows
-        if self.config.between == "networks":
-            second_BD, halves = contrast.teacher_BD, (rows.teacher_MD, rows.student_MD)
-        else:
+        losses = [self._direction(contrast, *pairs) for pairs in self._directions(contrast)]
+        return torch.stack(losses[: 2 if self.config.symmetric else 1]).mean()
+
+    def _directions(self, contrast: Contrast) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Anchors, positives and rows of both directions."""
+        if self.config.positive == "view":
             assert contrast.second_student_BD is not None  # promised by `reads`
-            second_BD, halves = contrast.second_student_BD, (rows.student_MD, rows.student_MD)
-        losses = [self._direction(contrast, first_BD, second_BD, halves[0])]
-        if self.config.symmetric:
-            losses.append(self._direction(contrast, second_BD, first_BD, halves[1]))
-        return torch.stack(losses).mean()
+            first_BD, second_BD, rows_MD = contrast.student_BD, contrast.second_student_BD, contrast.rows.student_MD
+            return [(first_BD, second_BD, rows_MD), (second_BD, first_BD, rows_MD)]
+        current = self.config.positive == "current"
+        return [
+            (side.anchor_BD, side.own_BD if current else side.positive_BD, side.rows_MD)
+            for side in both_sides(contrast)
+        ]
 
     def _direction(self, contrast: Contrast, anchor_BD: Tensor, positive_BD: Tensor, rows_MD: Tensor) -> Tensor:
         temperature = self.config.temperature * contrast.decision.temperature

@@ -24,8 +24,16 @@ def test_between_networks(case: Case, temperature: float, symmetric: bool) -> No
 
 @few
 @given(case=cases(), temperature=temperatures, symmetric=st.booleans())
+def test_with_positives_from_memory(case: Case, temperature: float, symmetric: bool) -> None:
+    objective = InfoNCE(temperature=temperature, symmetric=symmetric, positive="memory").build()
+    expected = slow.infonce_of_memory
+    assert_equation(objective, case.contrast(), lambda c, _: expected(c, temperature * case.factor, symmetric))
+
+
+@few
+@given(case=cases(), temperature=temperatures, symmetric=st.booleans())
 def test_between_views(case: Case, temperature: float, symmetric: bool) -> None:
-    objective = InfoNCE(temperature=temperature, symmetric=symmetric, between="views").build()
+    objective = InfoNCE(temperature=temperature, symmetric=symmetric, positive="view").build()
     expected = slow.infonce_of_views
     assert_equation(objective, case.contrast(), lambda c, _: expected(c, temperature * case.factor, symmetric))
 
@@ -44,8 +52,8 @@ def test_all_similarities_equal(negatives: int, temperature: float, prior: float
     same = directions(0.3, 0.3)
     batch = on_paper(same, same, same[:1], negatives, second_student_BD=same)
     batch = replace(batch, draws=replace(batch.draws, sharpness=2.0, prior=prior))
-    for between in ("networks", "views"):
-        found = value(InfoNCE(temperature=temperature, between=between), batch)
+    for positive in ("current", "memory", "view"):
+        found = value(InfoNCE(temperature=temperature, positive=positive), batch)
         assert found == pytest.approx(math.log(1 + negatives), rel=1e-12)
 
 
@@ -68,10 +76,10 @@ def test_the_gradient_pulls_by_what_the_positive_lacks() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("between", ["networks", "views"])
-def test_without_sharpness_and_prior_a_hard_sampler_changes_no_bit(symmetric: bool, between: str) -> None:
+@pytest.mark.parametrize("positive", ["current", "memory", "view"])
+def test_without_sharpness_and_prior_a_hard_sampler_changes_no_bit(symmetric: bool, positive: str) -> None:
     case = Case(4, 5, 8, 6, 3, False, "uniform", 0.0, 0.0, 1.0, torch.float32, 5)
-    objective, contrast = InfoNCE(symmetric=symmetric, between=between).build(), case.contrast()
+    objective, contrast = InfoNCE(symmetric=symmetric, positive=positive).build(), case.contrast()
     hard = replace(contrast, draws=replace(contrast.draws, sharpness=0.0 * 3.0, prior=0.0))
     assert torch.equal(objective(hard, WORLD), objective(contrast, WORLD))
     almost = replace(contrast, draws=replace(contrast.draws, sharpness=1e-9, prior=1e-9))
@@ -89,9 +97,10 @@ def test_finite_where_the_exponential_of_a_similarity_is_not() -> None:
 
 
 def test_declares_what_each_mode_reads() -> None:
-    between = {mode: InfoNCE(between=mode) for mode in ("networks", "views")}
-    assert between["networks"].reads == {"embeddings"}
-    assert between["views"].reads == {"embeddings", "second_view"}
-    assert (between["networks"].sides, between["views"].sides, InfoNCE(symmetric=False).sides) == (2, 1, 1)
-    assert between["networks"].trains_teacher_head
-    assert not between["views"].trains_teacher_head
+    by = {mode: InfoNCE(positive=mode) for mode in ("current", "memory", "view")}
+    assert by["current"].reads == by["memory"].reads == {"embeddings"}
+    assert by["view"].reads == {"embeddings", "second_view"}
+    assert [by[mode].sides for mode in by] == [2, 2, 1]
+    assert [InfoNCE(positive=mode, symmetric=False).sides for mode in by] == [1, 1, 1]
+    assert [by[mode].trains_teacher_head for mode in by] == [True, True, False]
+    assert not InfoNCE(positive="memory", symmetric=False).trains_teacher_head

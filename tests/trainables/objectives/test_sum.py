@@ -78,7 +78,7 @@ def test_the_default_is_kd_and_crd() -> None:
 
 
 def test_declares_what_any_term_needs() -> None:
-    both = sum_of(KD(), InfoNCE(between="views"))
+    both = sum_of(KD(), InfoNCE(positive="view"))
     assert both.reads == {"logits", "embeddings", "second_view"}
     assert (both.sides, both.draws, both.uses_labels, both.trains_teacher_head) == (1, True, False, False)
     assert sum_of(KD(), SEED(), CompRess()).draws is False
