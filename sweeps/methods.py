@@ -28,7 +28,7 @@ _SOURCE = re.compile(
     r"(arXiv \d{4}\.\d{4,5})(?:\)?,? ((?:eqs?\.|sections?|table|algorithm) [\d.]+(?:(?:,| and) [\d.]+)*\d))?"
 )
 
-_FORMULA = re.compile(r"``([^`]*[^`\w][^`]*)``")  # not a name alone
+_FORMULA = re.compile(r"``([^`]+)``")
 _PRESET_TEST = "tests/search_spaces/test_presets.py"
 _ROOT = Path(__file__).parents[1]
 
@@ -63,7 +63,7 @@ class Method:
             name=name,
             what=text.partition("\n\n")[0].replace("\n", " "),
             sources="; ".join(_sources(text)),
-            equation="; ".join(_FORMULA.findall(_paragraph("Equation", text) or text.partition("Departures:")[0])),
+            equation="; ".join(_FORMULA.findall(_paragraph("Equation", text))),
             departures=_paragraph("Departures", text),
             test=_test_of(family, member),
         )

@@ -100,10 +100,11 @@ def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
 
 
 def estimate_operations(config: TrialConfig) -> list[Operation]:
-    """One estimate of mutual information: both networks, forward, on images of the source and of the target."""
+    """One estimate of mutual information: both networks and heads, forward, on images of source and of target."""
     images = 2 * config.estimate_samples()
-    layers = [*_student_layers(config, images), *_teacher_layers(config, images)]
-    return [_sum("estimate", [(layer, 1) for layer in layers])]
+    heads = [_linear(images, width, config.embedding) for width in (config.student_width(), config.teacher_width())]
+    student = count_layers(config.student, config.student_inputs(), images)
+    return [_sum("estimate", [(layer, 1) for layer in [*student, *_teacher_layers(config, images), *heads]])]
 
 
 def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:

@@ -89,8 +89,11 @@ class TrialConfig(Config):
         return [round(self.steps * (rung + 1) / self.rungs) for rung in range(self.rungs)]
 
     def estimate_steps(self) -> range:
-        """The steps before which the policy is told new estimates of mutual information; none without embeddings."""
-        every = self.policy.estimates_every if "embeddings" in self.objective.reads else 0
+        """The steps before which the policy is told new estimates of mutual information.
+
+        None for an objective that gives student and teacher no space in common.
+        """
+        every = self.policy.estimates_every if self._share_a_space() else 0
         return range(every, self.steps, every) if every else range(0)
 
     def estimate_samples(self) -> int:
@@ -99,7 +102,18 @@ class TrialConfig(Config):
 
     def cautions(self) -> list[str]:
         """What is allowed, but hardly meant."""
-        return self.objective.cautions(self.shapes())
+        found = self.objective.cautions(self.shapes())
+        if self.policy.estimates_every and not self._share_a_space():
+            found.append(
+                f"{self.policy.name} is told no estimates, since {self.objective.name}, as it is set, gives student "
+                "and teacher no space in common; choose another objective, or `policy: {name: constant}`"
+            )
+        if self.objective.relaxes and self.objective.draws and not self.negatives.uses_labels:
+            found.append("a positive may be among its own anchor's negatives; write `negatives: {name: label_aware}`")
+        return found
+
+    def _share_a_space(self) -> bool:
+        return "embeddings" in self.objective.reads and self.objective.against == "teacher"
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON."""

@@ -40,7 +40,7 @@ class Pairing(nn.Module):
 
     def forward(self, contrast: Contrast, share: Share, label_N: Tensor, step: int) -> Contrast:
         """The contrast of this worker's share; what the objective does not need stays empty."""
-        rows: Rows = self.memory.rows(share.whole)
+        rows: Rows = replace(self.memory.rows(share.whole), against=self.config.objective.against)
         label_B = None
         if self.config.objective.uses_labels or self.config.negatives.uses_labels:
             label_B = label_N[share.whole.sample_B]

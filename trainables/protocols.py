@@ -26,6 +26,8 @@ from torch import Tensor, nn
 
 from trainables.base import Config
 
+Half = Literal["student", "teacher"]
+
 NOBODY = -1  # the key of a row that stands for no sample and no prototype, and the label of a row that has none
 
 
@@ -70,7 +72,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Lower bounds of the mutual information of student and teacher, in nats, and the most that they could show."""
+    """Bounds of the mutual information of student and teacher, in nats, and the most that they could show.
+
+    From below, but for the temperature of the bound: it is the one at which the source shows most.
+    """
 
     source: float
     target: float
@@ -108,7 +113,8 @@ class Rows:
 
     `key_M` says what a row stands for: the number of a source sample, in a memory of prototypes that of a prototype, or
     `NOBODY`. `label_M` holds the source label of each row (`NOBODY` where unknown), for members that use labels only.
-    `concentration_M` is the spread of each prototype's samples (Li et al. 2021), for prototypes only.
+    `concentration_M` is the spread of each prototype's samples (Li et al. 2021), for prototypes only. `against` names
+    the half that student anchors are held against.
     """
 
     student_MD: Tensor
@@ -116,6 +122,12 @@ class Rows:
     key_M: Tensor
     label_M: Tensor | None = None
     concentration_M: Tensor | None = None
+    against: Half = "teacher"
+
+    @property
+    def against_MD(self) -> Tensor:
+        """The half that student anchors are held against."""
+        return self.teacher_MD if self.against == "teacher" else self.student_MD
 
 
 @dataclass(frozen=True)
@@ -197,6 +209,11 @@ class ObjectiveMember(Config):
         return 2
 
     @property
+    def against(self) -> Half:
+        """The half that student anchors are held against; with the student's own, the two share no space."""
+        return "teacher"
+
+    @property
     def draws(self) -> bool:
         """Whether it holds anchors against drawn negatives; one that does not looks at every row, or at none."""
         return self.sides > 0
@@ -205,6 +222,11 @@ class ObjectiveMember(Config):
     def uses_labels(self) -> bool:
         """Whether it looks at the labels of source samples."""
         return False
+
+    @property
+    def uses_labels_of_rows(self) -> bool:
+        """Whether it looks at the labels of the memory's rows, beside those of the batch."""
+        return self.relaxes
 
     @property
     def relaxes(self) -> bool:
@@ -322,7 +344,7 @@ class ModelMember(Config):
 
     @property
     def stochastic(self) -> bool:
-        """Whether it draws random numbers while it trains."""
+        """Whether it draws random numbers while it trains: then results depend on the number of workers."""
         return False
 
     def feature_width(self, inputs: tuple[int, ...]) -> int:
@@ -392,7 +414,7 @@ class Task(Protocol):
 
     @property
     def source(self) -> ImageSplit:
-        """All that distillation sees; labels are for the teacher, and for members that say they use them."""
+        """What distillation trains on; labels are for the teacher, and for members that say they use them."""
 
     @property
     def transfer_sets(self) -> Mapping[str, TransferSet]:

@@ -79,3 +79,6 @@ def _contrast(config: "TrialConfig") -> Iterator[Misfit]:
     if memory.keeps_prototypes and objective.draws and negatives.uses_labels:
         rule = f"{negatives.name} looks at the labels of rows, and prototypes have none"
         yield "negatives.name", negatives.name, rule, "choose another sampler, or a memory of samples"
+    if memory.keeps_prototypes and objective.uses_labels_of_rows:
+        rule = f"{objective.name}, as it is set, looks at the labels of rows, and prototypes have none"
+        yield "memory.name", memory.name, rule, "choose a memory of samples"

@@ -63,7 +63,7 @@ class TrainingStep(nn.Module):
         """The loss on this worker's share of the batch; `commit` then takes the batch into the memory."""
         with torch.no_grad():
             teacher_features, teacher_logits = teacher(samples.images)
-        reads, features = self.config.objective.reads, self._features(samples.images, teacher_features, step)
+        reads, features = self.config.objective.reads, self._features(samples.images, teacher_features, step, world)
         contrast, batch = _nothing(samples.sample_B, features), None
         contrast = replace(contrast, decision=self._decision(step))
         if self.config.objective.uses_labels:
@@ -75,7 +75,7 @@ class TrainingStep(nn.Module):
             batch = Batch(*(world.gather(tensor) for tensor in vars(own).values()))
             contrast = self.pairing(contrast, Share(own, batch, world.rank), samples.label_N, step)
         if "second_view" in reads:
-            second = self._features(samples.second_images, teacher_features, step, view=1)
+            second = self._features(samples.second_images, teacher_features, step, world, view=1)
             contrast = replace(contrast, second_student_BD=normalize(self.student_head(second), dim=1))
         if "logits" in reads:
             contrast = replace(contrast, student_logits_BC=self.classifier(features), teacher_logits_BC=teacher_logits)
@@ -128,13 +128,15 @@ class TrainingStep(nn.Module):
         estimates = None if math.isnan(source) else Estimates(source, target, ceiling)
         return self.config.policy.decide(step / self.config.steps, estimates)
 
-    def _features(self, images: Tensor | None, teacher_features: Tensor, step: int, view: int = 0) -> Tensor:
-        """The student in training; what it draws at random depends on the step and the view alone."""
+    def _features(
+        self, images: Tensor | None, teacher_features: Tensor, step: int, world: World, view: int = 0
+    ) -> Tensor:
+        """The student in training; what it draws at random depends on step, view and worker alone."""
         inputs = images if self.config.student.reads == "images" else teacher_features
         if not self.config.student.stochastic:
             return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(self.config.seed, "student", 2 * step + view))
+            torch.manual_seed(stream_seed(self.config.seed, f"student/{world.rank}", 2 * step + view))
             return self.student(inputs)  # type: ignore[no-any-return]
 
 

@@ -33,8 +33,9 @@ class Teacher(Config):
 
     def digest(self, task: Task) -> str:
         """SHA-256 of all that decides the weights: this config, the data, how it is augmented, and the code."""
-        model = inspect.getsource(sys.modules[type(self.model).__module__])
-        code = model + inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
+        kinds = [kind for kind in type(self.model).__mro__ if kind.__module__.startswith("trainables.models.")]
+        code = "".join(inspect.getsource(sys.modules[kind.__module__]) for kind in kinds)
+        code += inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
         # the data's digest knows the images alone: tasks that differ in augmentation need teachers of their own
         views = task.views(torch.arange(len(task.source.label_N)), epoch=0, seed=self.seed)
         record = {

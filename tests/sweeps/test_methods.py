@@ -46,6 +46,18 @@ def test_the_table_of_the_readme_is_the_one_that_is_printed() -> None:
     assert written == methods_markdown(), "paste the output of `python -m sweeps methods --markdown`"
 
 
+def test_a_row_of_the_table_is_one_line_of_seven_cells() -> None:
+    for line in methods_markdown().splitlines():
+        assert len(line.replace("\\|", "").strip("|").split("|")) == 7, line
+
+
+def test_an_equation_is_a_formula_of_its_paragraph_and_nothing_else() -> None:
+    equations = {method.name: method.equation for method in methods()}
+    assert equations["kd"] == "T^2 * KL(softmax(t/T) || softmax(s/T))"
+    assert equations["geometry"] == ""
+    assert all(equations[method.name] for method in methods() if method.family == "objectives")
+
+
 def test_the_command_prints_every_name() -> None:
     found = CliRunner().invoke(app, ["methods"])
     assert found.exit_code == 0

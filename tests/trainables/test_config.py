@@ -22,6 +22,7 @@ from trainables.models.vit import ViT
 from trainables.negatives.label_aware import LabelAware
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
 from trainables.objectives.likelihood import Likelihood
 from trainables.objectives.pcl import PCL
@@ -72,6 +73,13 @@ LIKELIHOOD = Sum(terms={"likelihood": Term(objective=Likelihood()), "kd": Term(o
             "prototypes have none",
             "another sampler",
         ),
+        ({"memory": Prototypes(), "objective": SupCon()}, "memory.name", "labels of rows", "memory of samples"),
+        (
+            {"memory": Prototypes(), "objective": CRD(positive="relax"), "negatives": Uniform(count=9)},
+            "memory.name",
+            "labels of rows",
+            "memory of samples",
+        ),
         ({"memory": Prototypes(count=1084)}, "memory.count", "source samples, 1083", "lower it to 1083"),
         ({"objective": LIKELIHOOD}, "student.name", "needs a student that generates", "name: encoder_decoder"),
         ({"student": EncoderDecoder()}, "objective.name", "nothing trains the decoder", "likelihood"),
@@ -107,6 +115,17 @@ def test_a_positive_that_cannot_score_above_one_half_is_a_caution() -> None:
     assert not small_trial(objective=CRD(temperature=0.5, normaliser="learned")).cautions()
     in_a_sum = Sum(terms={"crd": Term(objective=CRD(temperature=0.5))})
     assert small_trial(objective=in_a_sum).cautions() == [caution]
+
+
+def test_what_is_allowed_but_hardly_meant_is_a_caution() -> None:
+    relaxed = small_trial(objective=CRD(temperature=0.2, positive="relax"), memory=Bank(size=50))
+    (caution,) = relaxed.cautions()
+    assert "label_aware" in caution
+    assert not relaxed.model_copy(update={"negatives": LabelAware(count=9)}).cautions()
+    guided = small_trial(objective=InfoNCE(positive="view"), policy=MIGuided())
+    assert "told no estimates" in guided.cautions()[0]
+    assert not list(guided.estimate_steps())
+    assert not guided.model_copy(update={"objective": InfoNCE()}).cautions()
 
 
 def test_the_largest_sizes_that_fit_are_taken() -> None:

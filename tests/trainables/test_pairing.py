@@ -1,6 +1,8 @@
 """What the embeddings of a batch are held against: labels only for who uses them, and positives of the same class."""
 
+import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from trainables.negatives.label_aware import LabelAware
 from trainables.negatives.retrieval import Retrieval
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.supcon import SupCon
 from trainables.pairing import Pairing, Share, same_class_rows
 from trainables.policies.anneal import Anneal
@@ -115,6 +118,19 @@ def test_a_policy_sets_how_many_are_drawn_and_how_sharply() -> None:
     torch.testing.assert_close(flat.draws.logq_BK, uniform_logq)
     _, sharp = paired(config)
     assert sharp.draws.logq_BK.std() > 0.1
+
+
+@pytest.mark.parametrize(("positive", "half"), [("current", "teacher_MD"), ("view", "student_MD")])
+def test_negatives_are_retrieved_from_the_half_that_the_student_is_held_against(
+    positive: Literal["current", "view"], half: str
+) -> None:
+    config = small_trial(objective=InfoNCE(positive=positive), negatives=Retrieval(count=12, sharpness=3, explore=1e-6))
+    _, contrast = paired(config)
+    rows, logq_BK = contrast.rows, contrast.draws.logq_BK
+    score_BM = 3 * contrast.student_BD @ getattr(rows, half).T
+    own_BM = contrast.key_B.unsqueeze(1) == rows.key_M
+    expected = score_BM.masked_fill(own_BM, -math.inf).log_softmax(dim=1).gather(1, contrast.draws.row_BK)
+    torch.testing.assert_close(logq_BK, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_worker_gets_its_share_of_what_the_whole_batch_draws() -> None:

@@ -13,7 +13,7 @@ from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Row
 class Retrieval(NegativesMember):
     """A reconstruction of sampling from episodic memory (Lengerich et al. 2022, arXiv 2212.11353), from its abstract.
 
-    With s.t the similarity of the student anchor to the teacher half of a row, and n candidates,
+    With s.t the similarity of the student anchor to the half it is held against, and n candidates,
     ``q = (1 - explore) * softmax(sharpness * s.t) + explore / n``: a negative's share in the gradient of InfoNCE grows
     like its exponentiated score, so this is in proportion to the expected learning signal. Where `corrected`, the
     objective weighs draws by their probability and estimates what uniform draws would; else the draws are the target.
@@ -46,7 +46,7 @@ class RetrievalNegatives:
         """K rows for each anchor."""
         candidate_BM = of_other_keys(anchors, rows)
         candidates_B = candidate_BM.sum(dim=1)
-        score_BM = self.config.sharpness * anchors.sharpness * (anchors.student_BD @ rows.teacher_MD.T)
+        score_BM = self.config.sharpness * anchors.sharpness * (anchors.student_BD @ rows.against_MD.T)
         signal_BM = score_BM.masked_fill(~candidate_BM, -math.inf).softmax(dim=1)
         explore = self.config.explore
         q_BM = (1 - explore) * signal_BM + explore * candidate_BM / candidates_B.unsqueeze(1)

@@ -19,7 +19,7 @@ class Ring(NegativesMember):
     what is beyond the share `upper` too similar. Shares are rounded outwards, so that at least one candidate remains.
     With `anneal` the ring starts as all candidates and closes linearly, to [`lower`, `upper`] at the end of training.
 
-    Departures: similarity is that of the student anchor to the teacher half of the rows, and both percentiles are
+    Departures: similarity is that of the student anchor to the half it is held against, and both percentiles are
     annealed, where the paper anneals the outer radius only.
     """
 
@@ -59,7 +59,7 @@ class RingNegatives:
         closed = anchors.progress if self.config.anneal else 1.0
         lower, upper = closed * self.config.lower, (1 - closed) + closed * self.config.upper
         candidate_BM = of_other_keys(anchors, rows)
-        score_BM = anchors.student_BD @ rows.teacher_MD.T
+        score_BM = anchors.student_BD @ rows.against_MD.T
         return uniform_draws(_between(score_BM, candidate_BM, lower, upper), count, generator)
 
 

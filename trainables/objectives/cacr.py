@@ -23,8 +23,8 @@ class CACR(ObjectiveMember):
     Equation: Zheng et al. 2021 (arXiv 2105.03746), attraction and repulsion with d = |a - b|^2:
     ``alpha * sum_p softmax_p(t_p d) d - beta * sum_k softmax_k(-t_n d) d``, mean over the batch and both directions.
 
-    Departures: the positives are the other network's current embedding of the sample and the memory's; negatives are
-    drawn, with importance, tilt and prior of the sampler inside the weights.
+    Departures: the positives are the other network's current embedding of the sample and, where the memory has one, its
+    row of it; negatives are drawn, with importance, tilt and prior of the sampler inside the weights.
 
     The two fields are the paper's "temperatures", which multiply d, so the policy's factor divides them. Gradient flows
     through the softmax weights: the loss is a function of the embeddings as a whole, in the paper and in its release.

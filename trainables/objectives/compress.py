@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.objectives.contrast import divergence, row_scores, rows_operation, surprisal
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Shapes, World
+from trainables.protocols import Contrast, Half, ObjectiveMember, Operation, Shapes, World
 
 
 class CompRess(ObjectiveMember):
@@ -29,6 +29,11 @@ class CompRess(ObjectiveMember):
     def sides(self) -> int:
         """One half of the memory for each queue."""
         return self.queues
+
+    @property
+    def against(self) -> Half:
+        """The half of its own queue."""
+        return "student" if self.queues == 2 else "teacher"
 
     @property
     def draws(self) -> bool:
@@ -59,7 +64,7 @@ class CompRessLoss(nn.Module):
     def forward(self, contrast: Contrast, world: World) -> Tensor:  # noqa: ARG002 (no statistic over the whole batch)
         """Mean over the batch."""
         temperature, rows = self.config.temperature * contrast.decision.temperature, contrast.rows
-        student_MD = rows.student_MD if self.config.queues == 2 else rows.teacher_MD
+        student_MD = rows.student_MD if self.config.against == "student" else rows.teacher_MD
         teacher_BM = row_scores(contrast, contrast.teacher_BD.detach(), rows.teacher_MD, temperature)
         student_BM = row_scores(contrast, contrast.student_BD, student_MD, temperature)
         return divergence(surprisal(teacher_BM), surprisal(student_BM)).to(contrast.student_BD.dtype)

@@ -15,7 +15,7 @@ from trainables.objectives.contrast import (
     negative_scores,
     positive_scores,
 )
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+from trainables.protocols import Contrast, Half, ObjectiveMember, Operation, Reads, Shapes, World
 
 
 class InfoNCE(ObjectiveMember):
@@ -47,6 +47,11 @@ class InfoNCE(ObjectiveMember):
     def sides(self) -> int:
         """The teacher's half for student anchors, the student's for teacher anchors and for both views."""
         return 2 if self.symmetric and self.positive != "view" else 1
+
+    @property
+    def against(self) -> Half:
+        """The student's half for both views."""
+        return "student" if self.positive == "view" else "teacher"
 
     @property
     def trains_teacher_head(self) -> bool:

@@ -20,7 +20,7 @@ from trainables.objectives.likelihood import Likelihood
 from trainables.objectives.pcl import PCL
 from trainables.objectives.seed import SEED
 from trainables.objectives.supcon import SupCon
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+from trainables.protocols import Contrast, Half, ObjectiveMember, Operation, Reads, Shapes, World
 
 #: Every objective but the sum itself.
 Single = CACR | CompRess | CRD | CrossEntropy | DCD | DKD | InfoNCE | KD | Likelihood | PCL | SEED | SupCon
@@ -65,6 +65,12 @@ class Sum(ObjectiveMember):
         return max(objective.sides for objective in self._objectives())
 
     @property
+    def against(self) -> Half:
+        """The teacher's half, if any term that embeds is held against it."""
+        embedding = [objective for objective in self._objectives() if objective.sides]
+        return "student" if embedding and all(each.against == "student" for each in embedding) else "teacher"
+
+    @property
     def draws(self) -> bool:
         """Whether any term does."""
         return any(objective.draws for objective in self._objectives())
@@ -73,6 +79,11 @@ class Sum(ObjectiveMember):
     def uses_labels(self) -> bool:
         """Whether any term does."""
         return any(objective.uses_labels for objective in self._objectives())
+
+    @property
+    def uses_labels_of_rows(self) -> bool:
+        """Whether any term does."""
+        return any(objective.uses_labels_of_rows for objective in self._objectives())
 
     @property
     def relaxes(self) -> bool:

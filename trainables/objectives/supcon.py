@@ -33,6 +33,11 @@ class SupCon(ObjectiveMember):
         """Of the batch and of the rows."""
         return True
 
+    @property
+    def uses_labels_of_rows(self) -> bool:
+        """Positives are rows of the anchor's class."""
+        return True
+
     def build(self) -> "SupConLoss":
         """The loss."""
         return SupConLoss(self)

@@ -21,7 +21,8 @@ class Digits(Config):
     """Distillation sees the images of classes 0 to 5; generalisation is measured on classes 6 to 9.
 
     Two transfer sets hold the same named splits of the same samples: ``transfer`` shows the held-out classes under
-    `transfer_shift`, ``shift`` under the stronger `strong_shift`. Distillation knows `augmentation` alone.
+    `transfer_shift`, ``shift`` under the stronger `strong_shift`. Of these shifts distillation knows nothing: it
+    sees `augmentation` alone. (A policy that asks for estimates is shown the probes' training images, unlabelled.)
     Probes learn from `labels_per_class` labelled, undistorted images of each held-out class; the other images are
     halved into validation and test, class by class, and each appears `copies` times under distortions of its own.
     """
