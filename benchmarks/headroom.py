@@ -27,6 +27,7 @@ from trainables.checkpoint import Checkpoints
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.device import Device
+from trainables.evidence import Task
 from trainables.loop import distil
 from trainables.measure import Measurements, Network
 from trainables.memory.bank import Bank
@@ -34,7 +35,6 @@ from trainables.metrics import COST_S, on_test, transfer_metric
 from trainables.models.convnet import ConvNet
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
-from trainables.protocols import Task
 from trainables.step import TrainingStep
 from trainables.storage import Storage
 from trainables.teacher import load_teacher

@@ -34,8 +34,8 @@ from sweeps.slots.tuning import TuneFailedError, run_trials
 from sweeps.tracking import MlflowWriter, tracking_uri
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
 from trainables.config import TrialConfig
+from trainables.evidence import Task
 from trainables.loop import TEACHERS
-from trainables.protocols import Task
 from trainables.storage import Storage
 from trainables.teacher import load_teacher
 

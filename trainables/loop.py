@@ -12,10 +12,11 @@ from torch import Tensor
 from trainables.checkpoint import Checkpoints
 from trainables.compute import Meter
 from trainables.config import TrialConfig
+from trainables.evidence import Task
 from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
 from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
-from trainables.protocols import Task, World
+from trainables.protocols import World
 from trainables.randomness import stream_seed, torch_stream
 from trainables.step import Samples, TrainingStep
 from trainables.storage import Storage

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
+from trainables.evidence import Evidence, Features, ImageSplit, Probe, Task
 from trainables.metrics import gain_metric, on_test, transfer_metric
-from trainables.protocols import Evidence, Features, ImageSplit, Probe, Task
 from trainables.randomness import stream_seed
 from trainables.teacher import TeacherNetwork
 

@@ -17,7 +17,6 @@ The config of a member stands in the member's file and builds it: `config.build(
 A family's union of configs, in its `__init__`, is its table: the contract tests enrol every member from there.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -357,79 +356,6 @@ class ModelMember(Config):
         One that `generates` also has ``negative_log_likelihood(features_BF, images) -> (B,)``, in nats a value.
         """
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Features:
-    """What both networks make of the same samples, and the labels of these."""
-
-    student_NF: Tensor
-    teacher_NF: Tensor
-    label_N: Tensor
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a probe may look at. `train` and `held_out` are named splits of one transfer set.
-
-    `source` are the images that the distillation saw, as they are; `source_view` the same ones under an augmentation
-    that no training step has seen. Both are empty for probes at rungs, which are quick.
-    """
-
-    train: Features
-    held_out: Features
-    source: Features
-    source_view: Features
-
-
-class Probe(Protocol):
-    """A measurement of frozen features: what they are worth on classes or shifts that the distillation did not see."""
-
-    at_rungs: ClassVar[bool]
-    measures: ClassVar[tuple[str, ...]]
-
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
-        """Measures by name, such as ``knn_top1``: what is fitted is fitted on `train` or `source`."""
-
-
-@dataclass(frozen=True)
-class ImageSplit:
-    """Images (N, channels, height, width) in [0, 1], and their labels."""
-
-    images: Tensor
-    label_N: Tensor
-
-
-@dataclass(frozen=True)
-class TransferSet:
-    """What generalisation is measured on: probes are fitted on `train`; validation selects, test is only reported."""
-
-    train: ImageSplit
-    validation: ImageSplit
-    test: ImageSplit
-
-
-class Task(Protocol):
-    """Source images to distil on, and transfer sets that say what the student learned beyond them."""
-
-    @property
-    def source(self) -> ImageSplit:
-        """What distillation trains on; labels are for the teacher, and for members that say they use them."""
-
-    @property
-    def transfer_sets(self) -> Mapping[str, TransferSet]:
-        """Transfer sets by name."""
-
-    @property
-    def classes(self) -> int:
-        """C: source classes."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all images, labels and splits, in order."""
-
-    def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
-        """Augmented source images; a function of (seed, epoch, sample) alone, whatever the order or the worker."""
 
 
 class World(Protocol):

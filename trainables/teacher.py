@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.base import Config
+from trainables.evidence import Task
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
-from trainables.protocols import Task
 from trainables.randomness import stream_seed, torch_stream
 from trainables.storage import Storage
 from trainables.tensor_files import read_tensors, write_tensors

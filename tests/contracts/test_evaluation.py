@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.contracts.families import PROBES
 from tests.trainables.evaluation.evidence import chosen, features, three_class_evidence, with_student
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 each_probe = pytest.mark.parametrize("probe", PROBES, ids=lambda probe: type(probe).__name__)
 

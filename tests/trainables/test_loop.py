@@ -22,6 +22,7 @@ from tests.trainables.trials import (
 )
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig, goal_metrics
+from trainables.evidence import ImageSplit
 from trainables.loop import TEACHERS, run_trial
 from trainables.measure import Measurements
 from trainables.memory.in_batch import InBatch
@@ -35,7 +36,6 @@ from trainables.outcomes import TrialFailure
 from trainables.policies.anneal import Anneal
 from trainables.policies.constant import Constant
 from trainables.policies.mi_guided import MIGuided
-from trainables.protocols import ImageSplit
 from trainables.step import TrainingStep
 from trainables.world import SingleWorld
 

@@ -14,6 +14,7 @@ from search_spaces.schema import models_in
 from trainables.checkpoint import Checkpoints
 from trainables.config import TrialConfig
 from trainables.device import Device
+from trainables.evidence import Task
 from trainables.loop import distil
 from trainables.memory import MemoryConfig
 from trainables.memory.queue import Queue
@@ -26,7 +27,7 @@ from trainables.objectives import ObjectiveConfig
 from trainables.objectives.infonce import InfoNCE
 from trainables.optimizer import Optimizer
 from trainables.outcomes import Outcome, RungReport, Verdict
-from trainables.protocols import Task, World
+from trainables.protocols import World
 from trainables.storage import Storage
 from trainables.tasks.digits import Digits, DigitsTask
 from trainables.teacher import Teacher, TeacherNetwork, load_teacher

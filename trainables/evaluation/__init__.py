@@ -7,7 +7,7 @@ from trainables.evaluation.geometry import Geometry
 from trainables.evaluation.knn import KNN
 from trainables.evaluation.linear import Linear
 from trainables.evaluation.novelty import Novelty
-from trainables.protocols import Probe
+from trainables.evidence import Probe
 
 
 class Evaluation(Config):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
-from trainables.protocols import Evidence, Features
+from trainables.evidence import Evidence, Features
 from trainables.randomness import numpy_stream
 
 _GROUP_SEED = 0  # the same candidates for every trial, so that trials can be compared

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.protocols import Evidence, Features
+from trainables.evidence import Evidence, Features
 from trainables.randomness import numpy_stream
 
 _RESAMPLE_SEED = 0  # the same labelled images for every trial, so that trials can be compared

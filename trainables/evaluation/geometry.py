@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 _FEWEST_DIRECTIONS = 1.5  # between the effective rank of a line, 1, and of a plane, 2
 _LEAST_DISTANCE = 1e-3  # of unit-norm features, whose distances are at most 2

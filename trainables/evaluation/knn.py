@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 
 class KNN(Config):

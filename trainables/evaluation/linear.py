@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 _BINS = 15  # of Guo et al. 2017
 

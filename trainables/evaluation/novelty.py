@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import unit_norm
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 
 class Novelty(Config):

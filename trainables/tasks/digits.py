@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trainables.base import Config
-from trainables.protocols import ImageSplit, TransferSet
+from trainables.evidence import ImageSplit, TransferSet
 from trainables.randomness import numpy_stream, per_sample_uniforms
 from trainables.tasks.distortions import Distortion
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trainables.protocols import Evidence, Features
+from trainables.evidence import Evidence, Features
 
 
 def normal(samples: int, width: int, seed: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, with_student
 from trainables.evaluation.agreement import TeacherAgreement, best_temperature, infonce_bound, linear_cka
-from trainables.protocols import Evidence, Features
+from trainables.evidence import Evidence, Features
 
 STUDENT = normal(300, 6, 0) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, with_student
 from trainables.evaluation.novelty import Novelty
-from trainables.protocols import Evidence
+from trainables.evidence import Evidence
 
 
 def evidence(source_NF: Tensor, view_NF: Tensor, held_out_NF: Tensor) -> Evidence:

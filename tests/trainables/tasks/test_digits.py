@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from tests.trainables.trials import Listener, WatchedTask, small_trial, train
-from trainables.protocols import ImageSplit, TransferSet
+from trainables.evidence import ImageSplit, TransferSet
 from trainables.tasks.digits import Digits, DigitsTask
 from trainables.tasks.distortions import Distortion
 
