@@ -44,17 +44,41 @@ def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: s
 
 
 def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
-    """Trials in their order: goals, the test values of the same measures, and what varies."""
+    """Trials in their order: goals, the test values of the same measures, and what varies.
+
+    A part of which there are several members has one column: the member, and which of its values vary.
+    """
     table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
     tests = [on_test(goal) for goal in goals if any(on_test(goal) in trial.metrics for trial in trials)]
-    for name in (*goals, *tests, *varying):
+    columns = dict.fromkeys(_column(path, varying) for path in varying)
+    for name in (*goals, *tests):
         table.add_column(_heading(name), justify="right", no_wrap=True)
+    for column in columns:
+        member = column not in varying
+        table.add_column(_heading(column), justify="left" if member else "right", no_wrap=not member)
     for trial in trials:
         values = [quantity(name, trial.metrics[name]) if name in trial.metrics else "-" for name in (*goals, *tests)]
         config = flat(trial.config)
-        table.add_row(str(trial.number), *values, *(_shown(config.get(path)) for path in varying))
+        table.add_row(str(trial.number), *values, *(_cell(column, config, varying) for column in columns))
     return table
+
+
+def _column(path: str, varying: Sequence[str]) -> str:
+    """The part of a config that a path belongs to if its member varies, else the path itself."""
+    part = path.partition(".")[0]
+    return part if f"{part}.name" in varying else path
+
+
+def _cell(column: str, config: Mapping[str, Any], varying: Sequence[str]) -> str:
+    if column in varying:
+        return _shown(config.get(column))
+    values = [
+        f"{path.removeprefix(f'{column}.')} {_shown(config[path])}"
+        for path in varying
+        if path.startswith(f"{column}.") and path != f"{column}.name" and path in config
+    ]
+    return f"{config.get(f'{column}.name', '-')}" + (f": {', '.join(values)}" if values else "")
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -66,10 +90,10 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def varying(trials: Iterable[TrialRecord]) -> list[str]:
-    """The config paths in which trials differ, in the order of the config."""
+    """The config paths in which those trials differ that have them, in the order of the config."""
     configs = [flat(trial.config) for trial in trials]
     paths = dict.fromkeys(path for config in configs for path in config)
-    return [path for path in paths if len({str(config.get(path)) for config in configs}) > 1]
+    return [path for path in paths if len({str(config[path]) for config in configs if path in config}) > 1]
 
 
 def cost_so_far(history: History) -> float:
