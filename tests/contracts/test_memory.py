@@ -43,8 +43,9 @@ def state(memory: Any) -> dict[str, Tensor]:
     return copy.deepcopy(memory.state_dict())
 
 
-def equal(ours: Tensor | None, theirs: Tensor | None) -> bool:
-    return ours is theirs if ours is None or theirs is None else torch.equal(ours, theirs)
+def equal(ours: Tensor | str | None, theirs: Tensor | str | None) -> bool:
+    both = isinstance(ours, Tensor) and isinstance(theirs, Tensor)
+    return torch.equal(ours, theirs) if both else ours == theirs
 
 
 @each_memory
