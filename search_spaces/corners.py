@@ -26,7 +26,7 @@ def problems_of(
 ) -> list[Problem]:
     """What the model has against the trials of a space, each thing once. Says nothing of the paths already `broken`."""
     check = _Check(root, order, model, [path.split(".") for path in broken])
-    for draw in _corners(root):
+    for draw in corner_draws(root):
         check.visit(draw)
     if not check.found and not check.broken:
         sample = RandomDraw(0)
@@ -35,7 +35,8 @@ def problems_of(
     return list(check.found.values())
 
 
-def _corners(root: Branch) -> Iterator[CornerDraw]:
+def corner_draws(root: Branch) -> Iterator[CornerDraw]:
+    """All ranges at their low or at their high ends, and one leaf at a time at another end or option."""
     for high in (False, True):
         yield CornerDraw(high, {})
         for leaf, chosen in leaves(root):
@@ -102,12 +103,14 @@ def _problem(node: Node | None, source: str, fault: Fault, chosen: Mapping[str, 
     if not source:
         value = dict(chosen)
     if isinstance(node, Range):
-        rule = rule if fault.unknown_key else f"{rule}, and this range reaches {value}"
+        rule = rule if fault.wrong_key else f"{rule}, and this range reaches {value}"
         value = node.written
         if fault.binds_several and not node.at_most:
             fix = f"{fix}, or bind it to another value with `at_most`"
         elif fault.kind == "int_type":
             fix = "write `int` in place of `float`"
+        elif fault.kind == "literal_error":
+            fix = "list the values in a `choice`"
     elif isinstance(value, dict) and fault.wants_scalar:
         fix = f"{fix}, or a distribution: {{float: [low, high]}}, {{int: [low, high]}}, {{choice: [a, b]}}"
     return Problem(source, value, rule, fix)

@@ -60,10 +60,13 @@ class ConfigErrors(Exception):
         return "\n".join([header, *map(str, self.problems)])
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to write in place of an unknown word: the most alike of the known ones, else all of them."""
+def nearest(word: object, known: Iterable[str]) -> str:
+    """What to write in place of an unknown word or number: the most alike of the known ones, else all of them."""
     words = list(known)
-    alike = difflib.get_close_matches(word, words, n=1)
+    if isinstance(word, int | float) and words and all(map(str.isdecimal, words)):
+        alike = [min(words, key=lambda number: abs(int(number) - word))]
+    else:
+        alike = difflib.get_close_matches(str(word), words, n=1)
     if alike:
         return f"did you mean `{alike[0]}`?"
     if not words:

@@ -47,6 +47,10 @@ class Grammar:
         kinds: list[Kind] = [kind for kind in KINDS if kind in tree]
         if not kinds:
             return self.branch(tree, path, parameter, source)
+        if reserved := next((kind for kind in kinds if isinstance(tree[kind], dict)), None):
+            rule = f"`{reserved}` begins a distribution, which is a list; a part may not go by that name"
+            self._broken(path, f"{source}.{reserved}", tree[reserved], rule, "give it another name, or write a list")
+            return None
         if len(kinds) > 1:
             self._broken(path, source, tree, "a leaf has one distribution", f"keep one of: {', '.join(kinds)}")
             return None

@@ -1,21 +1,24 @@
 """Values from the command line (``--set trial.memory.size=64``), put into the tree of a file before it is checked."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from pydantic import BaseModel
 
 from search_spaces.documents import SET, Document, parse
 from search_spaces.errors import ConfigErrors, Problem
+from search_spaces.schema import written
 
 DefaultAt = Callable[[Sequence[str]], Any]
 
 
-def apply(document: Document, overrides: Iterable[str], default_at: DefaultAt) -> None:
-    """Set each ``path=value`` in the document, in order; what cannot be set is added to its problems.
+def parsed(document: Document, overrides: Iterable[str]) -> dict[str, Any]:
+    """The value for each path of ``path=value``, in order; what is none is added to the problems of the document.
 
-    A value is YAML under the rules of a file. A key that is not in the file is added: whether it may be there is for
-    the model to say. `default_at` gives what stands at a path that is not in the file, so that a part of it can be set.
+    A value is YAML under the rules of a file.
     """
     taken: list[str] = []
+    values: dict[str, Any] = {}
     for override in overrides:
         path, equals, text = override.partition("=")
         path = path.strip()
@@ -27,21 +30,33 @@ def apply(document: Document, overrides: Iterable[str], default_at: DefaultAt) -
             _refuse(document, path, text, rule, f"keep one --set of {path}")
         else:
             taken.append(path)
-            _apply_one(document, path, text, default_at)
+            values |= _parsed(document, path, text)
+    return values
 
 
-def _apply_one(document: Document, path: str, text: str, default_at: DefaultAt) -> None:
+def _parsed(document: Document, path: str, text: str) -> dict[str, Any]:
     try:
         value = parse(text, SET)
     except ConfigErrors as error:
         _refuse(document, path, text, error.problems[0].rule, error.problems[0].fix)
-        return
+        return {}
     for problem in value.problems:
         _refuse(document, path, text, problem.rule, problem.fix, security=problem.security)
-    if not value.problems and _set(document, path, value.tree, default_at):
-        for known in [line for line in document.lines if _inside(line, path)]:
-            del document.lines[known]
-        document.overridden.add(path)
+    return {} if value.problems else {path: value.tree}
+
+
+def apply(document: Document, values: Mapping[str, Any], default_at: DefaultAt) -> None:
+    """Set the value of each path in the document; what cannot be set is added to its problems.
+
+    Names of members come before the values of their parts, so the order of the command line has no meaning. A key that
+    is not in the file is added: whether it may be there is for the model to say. `default_at` gives what stands at a
+    path that is not in the file, so that a part of it can be set.
+    """
+    for path, value in sorted(values.items(), key=lambda item: (not item[0].endswith(".name"), item[0].count("."))):
+        if _set(document, path, value, default_at):
+            for known in [line for line in document.lines if _inside(line, path)]:
+                del document.lines[known]
+            document.overridden.add(path)
 
 
 def _set(document: Document, path: str, value: Any, default_at: DefaultAt) -> bool:
@@ -49,9 +64,10 @@ def _set(document: Document, path: str, value: Any, default_at: DefaultAt) -> bo
     node: Any = document.tree
     for depth, key in enumerate(parents):
         if isinstance(node, dict) and key not in node:
-            # The member of a family stays what it was; its other values are the defaults that they were.
-            name = getattr(default_at(parents[: depth + 1]), "name", None)
-            node[key] = {"name": name} if name else {}
+            default = default_at(parents[: depth + 1])
+            another = (*parents[depth + 1 :], last) == ("name",)  # a member with defaults of its own
+            # Else a record or a mapping stays what it was, but for one value.
+            node[key] = written(default) if isinstance(default, BaseModel | dict) and not another else {}
         node = _child(node, key)
         if not isinstance(node, dict | list):
             place = ".".join(parents[: depth + 1])

@@ -3,6 +3,7 @@
 ``trial: {preset: simskip, objective: {temperature: 0.2}}`` is the preset's tree with the file's values in it.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ def expand(trial: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     if not isinstance(name, str) or name not in PRESETS:
         rule = f"a preset is one of: {', '.join(PRESETS)}"
         return rest, [Problem(f"trial.{KEY}", name, rule, nearest(str(name), tuple(PRESETS)))]
-    return _merged(PRESETS[name].tree, rest), []
+    return _merged(copy.deepcopy(PRESETS[name].tree), rest), []  # what comes of it may be written to
 
 
 def _merged(preset: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:

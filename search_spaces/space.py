@@ -67,6 +67,11 @@ class Space:
         tree, _ = resolve(self._root, self._order, self._model, draw)
         return tree
 
+    def corners(self) -> Iterator[dict[str, Any]]:
+        """The configs at the ends of the space, each once and each option in one; their number is linear in leaves."""
+        found = map(self.suggest, corners.corner_draws(self._root))
+        yield from {json.dumps(config): config for config in found}.values()
+
     def size(self, points: int) -> int:
         """The number of `enumerate`'s points; an upper bound of it if whole numbers are bounded by other values."""
         return count(self._root, points)

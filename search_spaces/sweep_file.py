@@ -12,17 +12,17 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from search_spaces.documents import Document, read
-from search_spaces.draws import CornerDraw
 from search_spaces.errors import ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
-from search_spaces.overrides import apply
+from search_spaces.overrides import apply, parsed
 from search_spaces.policies import Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
-from search_spaces.presets import expand
+from search_spaces.presets import KEY, expand
 from search_spaces.schema import value_at
 from search_spaces.space import Space
 from search_spaces.validation import faults
 from trainables.base import Config
 from trainables.config import TrialConfig, goal_metrics
+from trainables.models.adapter import Adapter
 
 Goal = Literal["maximize", "minimize"]
 
@@ -77,10 +77,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     if not isinstance(document.tree, dict):
         rule, fix = "a sweep file is a mapping of keys to values", "start it with `name:`"
         raise ConfigErrors(document.name, [Problem("", document.tree, rule, fix, document.where(""))])
-    preset_problems: list[Problem] = []
-    if isinstance(document.tree.get("trial"), dict):  # before overrides: they may set what a preset brings
-        document.tree["trial"], preset_problems = expand(document.tree["trial"])
-    apply(document, overrides, partial(_default_at, document.tree))
+    preset_problems = _override(document, overrides)
     file, file_problems = _file(document.tree)
     space, space_problems = _space(document.tree)
     goal_problems = _goal_problems(document.tree.get("goals"), space)
@@ -89,6 +86,18 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
         raise ConfigErrors(document.name, problems)
     digest = hashlib.sha256(json.dumps(file.to_json(), sort_keys=True).encode()).hexdigest()
     return LoadedSweep(file, space, digest, source, tuple(overrides))
+
+
+def _override(document: Document, overrides: Sequence[str]) -> list[Problem]:
+    """Set what the command line says. Between what may name a preset, and what may set a part of it, expand it."""
+    default_at = partial(_default_at, document.tree)
+    values = parsed(document, overrides)
+    apply(document, {path: values.pop(path) for path in ("trial", f"trial.{KEY}") if path in values}, default_at)
+    problems: list[Problem] = []
+    if isinstance(document.tree.get("trial"), dict):
+        document.tree["trial"], problems = expand(document.tree["trial"])
+    apply(document, values, default_at)
+    return problems
 
 
 _SMALLEST = {"name": "smallest", "trial": {}, "goals": {"goal": "maximize"}, "budget": {"trials": 1}}
@@ -143,12 +152,15 @@ def _space(tree: dict[str, Any]) -> tuple[Space | None, list[Problem]]:
 
 
 def _goal_problems(goals: Any, space: Space | None) -> list[Problem]:
-    """Goals that the trials of the space do not have, going by its first corner."""
+    """Goals that not every trial of the space has; without a space those that no trial could have."""
     if not isinstance(goals, dict):
         return []
-    tree = space.suggest(CornerDraw(high=False, forced={})) if space else {}
-    known = goal_metrics(TrialConfig.model_validate_json(json.dumps(tree)))
-    rule = "a goal is a validation measure of the task, or planned compute"
+    if space is None:
+        known = goal_metrics(TrialConfig(student=Adapter()))  # has all those of other students too
+    else:
+        each = [goal_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in space.corners()]
+        known = tuple(goal for goal in each[0] if all(goal in metrics for metrics in each))
+    rule = "a goal is a validation measure that every trial has, or planned compute"
     return [Problem(f"goals.{goal}", goals[goal], rule, nearest(goal, known)) for goal in goals if goal not in known]
 
 

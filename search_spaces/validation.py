@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from search_spaces.errors import ABSENT, nearest
-from search_spaces.schema import keys_of, models_at, tag_of
+from search_spaces.schema import keys_of, located, tag_of
 
 _KINDS = {
     "int": "a whole number",
@@ -33,6 +33,7 @@ _BOUNDS = {
     "too_short": ("must have at least {min_length} items", "add items"),
     "too_long": ("must have at most {max_length} items", "remove items"),
     "string_pattern_mismatch": ("must match the pattern {pattern}", "write a value that matches"),
+    "key_pattern_mismatch": ("this key must match the pattern {pattern}", "rename it"),
 }
 
 
@@ -48,9 +49,9 @@ class Fault:
     binds_several: bool = False
 
     @property
-    def unknown_key(self) -> bool:
+    def wrong_key(self) -> bool:
         """Whether the key rather than its value is wrong."""
-        return self.kind == "extra_forbidden"
+        return self.kind in ("extra_forbidden", "key_pattern_mismatch")
 
     @property
     def wants_scalar(self) -> bool:
@@ -67,42 +68,46 @@ def faults(model: type[BaseModel], tree: Mapping[str, Any]) -> list[Fault]:
     try:
         model.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        return _merged([_fault(model, tree, details) for details in error.errors(include_url=False)])
+        return _merged([_fault(model, details) for details in error.errors(include_url=False)])
     return []
 
 
-def _fault(model: type[BaseModel], tree: Mapping[str, Any], details: ErrorDetails) -> Fault:
-    context = details.get("ctx", {})
-    path = _path(tree, details["loc"])
-    value = details["input"]
-    if "path" in context:  # of a rule of several fields; its location may end with the tag of a union
-        path = _path(tree, (*details["loc"], *str(context["path"]).split(".")))
+def _fault(model: type[BaseModel], details: ErrorDetails) -> Fault:
+    kind, location, value, context = details["type"], details["loc"], details["input"], details.get("ctx", {})
+    if kind == "string_pattern_mismatch" and location[-1] == "[key]":  # pydantic's word for a key instead of its value
+        kind, location = "key_pattern_mismatch", location[:-1]
+    path, _ = located(model, location)
+    if "path" in context:  # of a rule of several fields
+        path = (*path, *str(context["path"]).split("."))
         value = context.get("value", ABSENT)
-    elif details["type"] == "missing":
+    elif kind == "missing":
         value = ABSENT
-    elif details["type"].startswith("union_tag"):
+    elif kind.startswith("union_tag"):
         path = (*path, "name")
         value = value.get("name", ABSENT) if isinstance(value, dict) else value
     elif isinstance(value, dict) and not path:
         value = ABSENT
-    rule, fix = _rule_and_fix(model, details)
-    return Fault(path, value, details["type"], rule, fix, binds_several=not path or "path" in context)
+    rule, fix = _rule_and_fix(model, kind, details)
+    return Fault(path, value, kind, rule, fix, binds_several=not path or "path" in context)
 
 
-def _rule_and_fix(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
-    kind, location, context = details["type"], details["loc"], details.get("ctx", {})
+def _rule_and_fix(model: type[BaseModel], kind: str, details: ErrorDetails) -> tuple[str, str]:
+    location, context = details["loc"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return "there is no such key here", nearest(str(location[-1]), keys_of(models_at(model, location[:-1])))
+        _, around = located(model, location[:-1])
+        return "there is no such key here", nearest(location[-1], keys_of(around))
     if kind == "missing":
         return "this key is required", "add it"
     if kind == "union_tag_not_found":
-        names = [name for member in models_at(model, location) if (name := tag_of(member))]
+        _, members = located(model, location)
+        names = [name for member in members if (name := tag_of(member))]
         return "`name` says which member of the family this is", f"add `name`, one of: {', '.join(names)}"
     if kind in ("union_tag_invalid", "literal_error"):
-        names = re.findall(r"'([^']*)'", str(context.get("expected_tags", context.get("expected"))))
+        expected = str(context.get("expected_tags", context.get("expected")))  # 'a', 'b' or 'c'; 1 or 2
+        names = [name.strip("'") for name in re.split(r", | or ", expected)]
         value = details["input"]
-        written = value.get("name") if isinstance(value, dict) else value
-        return f"must be one of: {', '.join(names)}", nearest(str(written), names)
+        found = value.get("name") if isinstance(value, dict) else value
+        return f"must be one of: {', '.join(names)}", nearest(found, names)
     if kind in _BOUNDS:
         rule, fix = _BOUNDS[kind]
         return rule.format(**context), fix.format(**context)
@@ -125,19 +130,6 @@ def without(tree: Mapping[str, Any], found: Iterable[Fault]) -> dict[str, Any]:
         if isinstance(parent, dict) and path:
             parent.pop(path[-1], None)
     return copied
-
-
-def _path(tree: Any, location: tuple[str | int, ...]) -> tuple[str, ...]:
-    """The location without the tags that pydantic puts in for the member of a union."""
-    path: list[str] = []
-    for index, part in enumerate(location):
-        last = index == len(location) - 1
-        if (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int)):
-            tree = tree[part]  # type: ignore[index]  # mypy forgets that a list comes with an int
-        elif not (last and isinstance(tree, dict)):
-            continue  # a tag, or the name of a member of a plain union
-        path.append(str(part))
-    return tuple(path)
 
 
 def _merged(found: list[Fault]) -> list[Fault]:

@@ -1,5 +1,6 @@
 """What a sweep file would run, said before anything runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -7,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from search_spaces.draws import CornerDraw, RandomDraw
+from search_spaces.draws import RandomDraw
 from search_spaces.nodes import Leaf, Range
 from search_spaces.policies import Grid
 from search_spaces.sweep_file import LoadedSweep
@@ -19,10 +20,14 @@ _SAMPLE = 100
 
 
 def outline(loaded: LoadedSweep) -> dict[str, Any]:
-    """The sweep as plain values: what varies, what it aims at, and the planned compute at the ends of the space."""
+    """The sweep as plain values: what varies, what it aims at, and what a trial of it costs.
+
+    The least and most of each planned metric are those of the corners of the space and of a random sample.
+    """
     file = loaded.file
-    ends = [TrialConfig.model_validate(loaded.space.suggest(CornerDraw(high, {}))) for high in (False, True)]
-    low, high = (planned_metrics(config) for config in ends)
+    corners = [TrialConfig.model_validate(tree) for tree in loaded.space.corners()]
+    sample = _random_trials(loaded)
+    planned = [planned_metrics(config) for config in (*corners, *sample)]
     return {
         "name": file.name,
         "digest": loaded.digest,
@@ -32,17 +37,24 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
         "stop": file.stop.to_json(),
         "trials": _trials(loaded),
         "resources": file.resources.to_json(),
-        "compute_at_low_ends": low,
-        "compute_at_high_ends": high,
-        "cautions": cautions(loaded),
+        "compute_least": {metric: min(metrics[metric] for metrics in planned) for metric in planned[0]},
+        "compute_most": {metric: max(metrics[metric] for metrics in planned) for metric in planned[0]},
+        "cautions": _cautions(sample),
     }
 
 
 def cautions(loaded: LoadedSweep) -> list[str]:
     """What is allowed in some trials, but hardly meant: one example, and in how many of a random sample."""
+    return _cautions(_random_trials(loaded))
+
+
+def _random_trials(loaded: LoadedSweep) -> list[TrialConfig]:
     draw = RandomDraw(0)
-    found = [TrialConfig.model_validate(loaded.space.suggest(draw)).cautions() for _ in range(_SAMPLE)]
-    warned = [texts for texts in found if texts]
+    return [TrialConfig.model_validate(loaded.space.suggest(draw)) for _ in range(_SAMPLE)]
+
+
+def _cautions(sample: Sequence[TrialConfig]) -> list[str]:
+    warned = [texts for config in sample if (texts := config.cautions())]
     return [f"in {len(warned)} of {_SAMPLE} random trials: {warned[0][0]}"] if warned else []
 
 
@@ -51,14 +63,15 @@ def outline_table(described: dict[str, Any]) -> RenderableType:
     varies = Table("parameter", "range", title=f"{described['name']}: valid, nothing was started", title_justify="left")
     for parameter, written in described["varies"].items():
         varies.add_row(parameter, escape(yaml.safe_dump(written, default_flow_style=True, width=1000).strip()))
-    low, high = described["compute_at_low_ends"], described["compute_at_high_ends"]
+    least, most = described["compute_least"], described["compute_most"]
     plan = Table.grid(padding=(0, 2))
     plan.add_row("goals", ", ".join(f"{way} {goal}" for goal, way in described["goals"].items()))
     plan.add_row(
         "search", f"{described['search']['name']}, {described['trials']} trials, stop: {described['stop']['name']}"
     )
-    for metric in low:
-        plan.add_row(metric, f"{quantity(metric, low[metric])} to {quantity(metric, high[metric])} a trial")
+    for metric in least:
+        low, high = quantity(metric, least[metric]), quantity(metric, most[metric])
+        plan.add_row(metric, f"{low} a trial" if low == high else f"about {low} to {high} a trial")
     for caution in described["cautions"]:
         plan.add_row("caution", caution)
     return Group(varies, plan)

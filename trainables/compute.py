@@ -152,6 +152,7 @@ def _teacher_layers(config: TrialConfig, batch: int) -> list["Layer"]:
     return count_layers(config.teacher.model, config.task_inputs(), batch)
 
 
+@functools.cache
 def _weight_bytes(model: ModelConfig, inputs: tuple[int, ...]) -> int:
     with torch.device("meta"):
         return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(inputs).parameters())

@@ -51,6 +51,31 @@ def test_what_a_preset_brings_can_be_set_from_the_command_line(tmp_path: Path) -
     assert found["objective"]["terms"]["likelihood"] == {"weight": 0.25, "objective": {"name": "likelihood"}}
 
 
+def test_what_is_set_once_is_not_there_the_next_time(tmp_path: Path) -> None:
+    before = first_trial(tmp_path, "{preset: hybrid}")
+    first_trial(tmp_path, "{preset: hybrid}", "trial.objective.terms.likelihood.weight=0.25", "trial.student.width=3")
+    assert first_trial(tmp_path, "{preset: hybrid}") == before
+
+
+@pytest.mark.parametrize("setting", ["trial.preset=hybrid", "trial={preset: hybrid, seed: 3}"])
+def test_a_preset_may_be_named_on_the_command_line(setting: str, tmp_path: Path) -> None:
+    part = ["trial.objective.terms.likelihood.weight=0.25"] if setting.startswith("trial.") else []
+    found = first_trial(tmp_path, "{student: {width: 4}, seed: 3}", *part, setting)
+    assert found["objective"]["terms"]["contrast"]["objective"]["name"] == "crd"
+    assert found["student"] == {"name": "encoder_decoder", **({"width": 4} if part else {})}
+    assert found["objective"]["terms"]["likelihood"]["weight"] == (0.25 if part else 1.0)
+    assert found["seed"] == 3
+
+
+def test_a_preset_on_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    assert first_trial(tmp_path, "{preset: hybrid}", "trial.preset=simskip")["student"]["name"] == "adapter"
+    with pytest.raises(ConfigErrors) as refused:
+        first_trial(tmp_path, "{preset: hybrid}", "trial.preset=simskop")
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.where) == ("trial.preset", "--set")
+    assert "`simskip`" in problem.fix
+
+
 def test_weights_of_a_sum_may_be_swept(tmp_path: Path) -> None:
     trial = "{preset: hybrid, objective: {terms: {likelihood: {weight: {float: [0.1, 3.0], log: true}}}}}"
     assert first_trial(tmp_path, trial)["objective"]["terms"]["likelihood"]["weight"] == 0.1

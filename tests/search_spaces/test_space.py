@@ -173,6 +173,25 @@ def test_the_real_trial_takes_the_leaves_of_the_design() -> None:
         assert config.negatives.count <= config.memory.rows_kept(config.batch_size)
 
 
+@pytest.mark.parametrize("terms", [{}, {"terms": {"crd": {"objective": {"name": "crd", "temperature": 0.5}}}}])
+def test_a_bound_may_be_in_a_term_that_is_written_or_default(terms: dict[str, Any]) -> None:
+    tree = {
+        "objective": {"name": "sum", **terms},
+        "optimizer": {"learning_rate": {"float": [1e-4, 1.0], "at_most": "objective.terms.crd.objective.temperature"}},
+    }
+    trial = optuna.trial.FixedTrial({"optimizer.learning_rate.fraction": 1.0})
+    assert Space.parse(tree, TrialConfig).suggest(trial)["optimizer"] == {"learning_rate": 0.5 if terms else 0.07}
+
+
+def test_every_option_is_in_a_corner() -> None:
+    corners = list(Space.parse(MIXED, Small).corners())
+    assert {tree["memory"]["name"] for tree in corners} == {"in_batch", "bank", "queue"}
+    assert {tree["memory"]["size"] for tree in corners if tree["memory"]["name"] == "queue"} == {128, 4096}
+    for tree in corners:
+        Small.model_validate(tree)
+    assert len(corners) == len({json.dumps(tree) for tree in corners})
+
+
 LEAVES = [
     ({"float": [2, 1]}, "temperature.float", "low end comes first", "float: [1, 2]"),
     ({"float": [1, 1]}, "temperature.float", "more than one value", "write the value itself: 1"),

@@ -10,6 +10,7 @@ from search_spaces.errors import ConfigErrors, Problem
 from search_spaces.policies import Grid, NonDominated, Random, Tpe
 from search_spaces.sweep_file import LoadedSweep, load
 from trainables.config import TrialConfig
+from trainables.objectives.sum import Sum
 
 GOOD = """\
 name: small
@@ -162,6 +163,89 @@ def test_a_part_of_an_unwritten_default_can_be_set(tmp_path: Path) -> None:
     assert loaded(tmp_path, "search.seed=3").file.search == Tpe(seed=3)
     text = GOOD.replace("  memory: {name: bank, size: {int: [16, 1024], log: true}}\n", "")
     assert loaded(tmp_path, "trial.memory.size=99", text=text).file.trial["memory"] == {"name": "bank", "size": 99}
+
+
+@pytest.mark.parametrize("member", ["trial.teacher.model.name=vit", "trial.objective.name=sum"])
+def test_another_member_brings_its_own_defaults_whatever_comes_first(tmp_path: Path, member: str) -> None:
+    part = "trial.teacher.model.depth=2" if "teacher" in member else "trial.objective.terms.crd.weight=2.0"
+    text = SUM.replace("objective: {name: sum}", "")
+    first, last = loaded(tmp_path, part, member, text=text), loaded(tmp_path, member, part, text=text)
+    assert first.file == last.file
+    model = {"name": "vit", "depth": 2}
+    terms = {"kd": {"objective": {"name": "kd"}}, "crd": {"weight": 2.0, "objective": {"name": "crd"}}}
+    expected = {"teacher": {"model": model}} if "teacher" in member else {"objective": {"name": "sum", "terms": terms}}
+    assert first.file.trial == expected
+
+
+def test_a_part_of_a_default_term_can_be_set_and_the_rest_stays(tmp_path: Path) -> None:
+    trial = loaded(tmp_path, "trial.objective.terms.crd.weight=2.0", text=SUM).file.trial
+    terms = TrialConfig.model_validate({"objective": trial["objective"]}).objective.model_dump()["terms"]
+    expected = Sum().model_dump()["terms"]
+    expected["crd"]["weight"] = 2.0
+    assert terms == expected
+
+
+def test_a_part_of_what_is_not_there_is_set_and_then_refused(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, "trial.studnt.width=3")
+    assert (problem.path, problem.value) == ("trial.studnt", {"width": 3})
+    assert "`student`" in problem.fix
+
+
+SUM = """\
+name: small
+trial: {objective: {name: sum}}
+goals: {transfer/knn_top1: maximize}
+budget: {trials: 3}
+"""
+TERM = "trial.objective.terms={kd: {objective: {name: kd}}, %s}"
+
+REFUSED = [
+    ("trial.objective={name: pcl}", "trial.memory.name", "prototypes", "memory: {name: prototypes}"),
+    ("trial.memory={name: queue, size: 32}", "trial.negatives.count", "at most the rows", "32 or less"),
+    ("trial.negatives={name: ring, lower: 0.9, upper: 0.5}", "trial.negatives.lower", "below upper, 0.5", "lower it"),
+    ("trial.student={name: resnet, depth: 9}", "trial.student.depth", "one of: 8, 14, 20,", "`8`"),
+    ("trial.student={name: resnet, depth: {int: [8, 20]}}", "trial.student.depth", "reaches", "a `choice`"),
+    ("trial.objective={name: compress, queues: 3}", "trial.objective.queues", "one of: 1, 2", "`2`"),
+    (
+        TERM % "a: {objective: {temperature: 1}}",
+        "trial.objective.terms.a.objective.name",
+        "which member",
+        "one of: cacr,",
+    ),
+    (TERM % "a: {objective: {name: kdd}}", "trial.objective.terms.a.objective.name", "one of: cacr,", "`kd`"),
+    (TERM % "a: {wieght: 1, objective: {name: kd}}", "trial.objective.terms.a.wieght", "no such key", "`weight`"),
+    (TERM % "a: {weight: 1}", "trial.objective.terms.a.objective", "required", "add it"),
+    (TERM % "kd.KD: {}", "trial.objective.terms", "without dots", "quotes"),
+    (TERM % "KD: {objective: {name: kd}}", "trial.objective.terms.KD", "this key must match", "rename it"),
+    (TERM % "choice: {objective: {name: kd}}", "trial.objective.terms.choice", "by that name", "another name"),
+    (TERM % "float: {objective: {name: kd}}", "trial.objective.terms.float", "by that name", "another name"),
+]
+
+
+@pytest.mark.parametrize(("override", "path", "rule", "fix"), REFUSED)
+def test_a_wrong_part_of_a_member_is_one_problem_at_its_path(
+    tmp_path: Path, override: str, path: str, rule: str, fix: str
+) -> None:
+    [problem] = problems(tmp_path, override, text=SUM)
+    assert problem.path == path
+    assert rule in problem.rule
+    assert fix in problem.fix
+
+
+@pytest.mark.parametrize("students", ["{name: adapter}, {name: convnet}", "{name: convnet}, {name: adapter}"])
+def test_a_goal_is_there_in_every_trial(tmp_path: Path, students: str) -> None:
+    gain = ["goals={transfer/knn_top1_gain: maximize}", f"trial.student={{choice: [{students}]}}"]
+    [problem] = problems(tmp_path, *gain)
+    assert problem.path == "goals.transfer/knn_top1_gain"
+    assert "every trial has" in problem.rule
+    loaded(tmp_path, gain[0], "trial.student={name: adapter}")
+
+
+def test_a_goal_is_not_refused_for_a_mistake_elsewhere(tmp_path: Path) -> None:
+    [problem] = problems(
+        tmp_path, "trial.student={name: adapter}", "goals={transfer/knn_top1_gain: maximize}", "trial.steps=0"
+    )
+    assert problem.path == "trial.steps"
 
 
 @pytest.mark.parametrize("second", ["search.seed=2", "search={name: random}", "search.seed.x=1"])

@@ -128,9 +128,20 @@ def test_validate_says_what_varies_and_what_it_costs() -> None:
     described = json.loads(result.stdout)
     assert described["trials"] == 7
     assert set(described["varies"]) == {"objective.temperature", "memory.size", "negatives.count"}
-    low, high = described["compute_at_low_ends"], described["compute_at_high_ends"]
-    assert 0 < low["compute/cost_s"] < high["compute/cost_s"]
+    assert 0 < described["compute_least"]["compute/cost_s"] < described["compute_most"]["compute/cost_s"]
     assert "negatives.count" in invoke("validate", "search_spaces/smoke.yaml").stdout
+
+
+def test_planned_compute_is_that_of_the_cheapest_and_dearest_trials() -> None:
+    arguments = ["validate", "search_spaces/smoke.yaml", "--set"]
+    students = "trial.student.width={choice: [4, 2, 12, 6]}"
+    described = json.loads(invoke(*arguments, students, "--json").stdout)
+    for width in (2, 12):
+        alone = json.loads(invoke(*arguments, f"trial.student.width={width}", "--json").stdout)
+        for key, best in (("compute_least", min), ("compute_most", max)):
+            both = (alone[key]["compute/train_flops"], described[key]["compute/train_flops"])
+            assert best(both) == both[1]
+    assert "about" in invoke(*arguments, students).stdout
 
 
 @pytest.mark.parametrize("file", sorted(Path("search_spaces").glob("*.yaml")), ids=lambda path: path.stem)
