@@ -205,7 +205,7 @@ class ObjectiveMember(Config):
     @property
     def sides(self) -> int:
         """How many halves of a memory (student, teacher) it contrasts against: 0, 1 or 2."""
-        return 2
+        return 2 if "embeddings" in self.reads else 0
 
     @property
     def against(self) -> Half:

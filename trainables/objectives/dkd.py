@@ -31,11 +31,6 @@ class DKD(ObjectiveMember):
         return frozenset({"logits"})
 
     @property
-    def sides(self) -> int:
-        """No memory."""
-        return 0
-
-    @property
     def uses_labels(self) -> bool:
         """Those of the batch."""
         return True

@@ -26,11 +26,6 @@ class KD(ObjectiveMember):
         """Logits of both networks."""
         return frozenset({"logits"})
 
-    @property
-    def sides(self) -> int:
-        """No memory."""
-        return 0
-
     def build(self) -> "KDLoss":
         """The loss."""
         return KDLoss(self)

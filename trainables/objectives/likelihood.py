@@ -23,11 +23,6 @@ class Likelihood(ObjectiveMember):
         """The likelihood alone."""
         return frozenset({"likelihood"})
 
-    @property
-    def sides(self) -> int:
-        """No memory."""
-        return 0
-
     def build(self) -> "LikelihoodLoss":
         """The loss."""
         return LikelihoodLoss()
