@@ -203,9 +203,14 @@ class ObjectiveMember(Config):
         return frozenset({"embeddings"})
 
     @property
+    def halves(self) -> frozenset[Half]:
+        """The halves of a memory that it contrasts against."""
+        return frozenset({"student", "teacher"} if "embeddings" in self.reads else ())
+
+    @property
     def sides(self) -> int:
-        """How many halves of a memory (student, teacher) it contrasts against: 0, 1 or 2."""
-        return 2 if "embeddings" in self.reads else 0
+        """How many halves that are: 0, 1 or 2."""
+        return len(self.halves)
 
     @property
     def against(self) -> Half:

@@ -26,9 +26,9 @@ class CompRess(ObjectiveMember):
     queues: Literal[1, 2] = 2
 
     @property
-    def sides(self) -> int:
-        """One half of the memory for each queue."""
-        return self.queues
+    def halves(self) -> frozenset[Half]:
+        """One for each queue."""
+        return frozenset({"student", "teacher"} if self.queues == 2 else {"teacher"})
 
     @property
     def against(self) -> Half:

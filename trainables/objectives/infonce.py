@@ -44,9 +44,11 @@ class InfoNCE(ObjectiveMember):
         return frozenset({"embeddings", "second_view"} if self.positive == "view" else {"embeddings"})
 
     @property
-    def sides(self) -> int:
+    def halves(self) -> frozenset[Half]:
         """The teacher's half for student anchors, the student's for teacher anchors and for both views."""
-        return 2 if self.symmetric and self.positive != "view" else 1
+        if self.positive == "view":
+            return frozenset({"student"})
+        return frozenset({"teacher", "student"} if self.symmetric else {"teacher"})
 
     @property
     def against(self) -> Half:

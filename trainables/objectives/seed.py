@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.objectives.contrast import own_and_row_scores, rows_operation, surprisal
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Shapes, World
+from trainables.protocols import Contrast, Half, ObjectiveMember, Operation, Shapes, World
 
 
 class SEED(ObjectiveMember):
@@ -26,9 +26,9 @@ class SEED(ObjectiveMember):
     teacher_temperature: float = Field(0.05, gt=0, le=10)
 
     @property
-    def sides(self) -> int:
-        """The teacher's half."""
-        return 1
+    def halves(self) -> frozenset[Half]:
+        """The teacher's."""
+        return frozenset({"teacher"})
 
     @property
     def draws(self) -> bool:

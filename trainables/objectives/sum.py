@@ -60,9 +60,9 @@ class Sum(ObjectiveMember):
         return frozenset().union(*(objective.reads for objective in self._objectives()))
 
     @property
-    def sides(self) -> int:
-        """What the most demanding term needs."""
-        return max(objective.sides for objective in self._objectives())
+    def halves(self) -> frozenset[Half]:
+        """What any term is held against."""
+        return frozenset().union(*(objective.halves for objective in self._objectives()))
 
     @property
     def against(self) -> Half:

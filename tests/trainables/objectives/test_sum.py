@@ -89,6 +89,9 @@ def test_declares_what_any_term_needs() -> None:
     assert sum_of(KD(), PCL()).needs_prototypes
     assert not sum_of(KD(), CRD()).needs_prototypes
     assert sum_of(Likelihood(), KD()).sides == 0
+    # each a half, and not the same one
+    assert sum_of(SEED(), InfoNCE(positive="view")).halves == {"student", "teacher"}
+    assert sum_of(SEED(), InfoNCE(symmetric=False)).halves == {"teacher"}
 
 
 def test_operations_are_those_of_all_terms() -> None:
