@@ -1,23 +1,28 @@
-"""What a batch of pairs shows of the mutual information of student and teacher."""
+"""What pairs of rows show of the mutual information of two networks."""
 
 import math
 
-import torch
 from torch import Tensor
 
-_TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+_LEAST_TEMPERATURE = 0.01
 
 
-def information_bound(student_ND: Tensor, teacher_ND: Tensor, temperature: float) -> float:
-    """Lower bound in nats from N pairs of unit-norm rows: log N plus the mean log-share of the true partner.
+def infonce_bound(cosines: Tensor, temperature: float) -> float:
+    """Lower bound in nats, log K + E log softmax of the pairs on the diagonals of (groups, K, K); at most log K.
 
-    van den Oord et al. 2018 (arXiv 1807.03748), eq. 5. At most log N.
+    van den Oord et al. 2018 (arXiv 1807.03748), eq. 5; Poole et al. 2019 (arXiv 1905.06922), eq. 10.
     """
-    scores_NN = student_ND.double() @ teacher_ND.double().T / temperature
-    return math.log(len(scores_NN)) + float(scores_NN.log_softmax(dim=1).diagonal().mean())
+    scores = cosines.double() / temperature
+    log_share = scores.diagonal(dim1=1, dim2=2) - scores.logsumexp(dim=2)
+    return math.log(cosines.shape[2]) + log_share.mean().item()
 
 
-def fitted_temperature(student_ND: Tensor, teacher_ND: Tensor) -> float:
-    """The temperature at which these pairs show most."""
-    bounds = torch.tensor([information_bound(student_ND, teacher_ND, value) for value in _TEMPERATURES])
-    return _TEMPERATURES[int(bounds.argmax())]
+def best_temperature(cosines: Tensor) -> float:
+    """The temperature, of at least 0.01, with the greatest bound, which is concave in 1/T: it has no local maxima."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(inverse: float) -> float:
+        return -infonce_bound(cosines, 1 / inverse)
+
+    found = minimize_scalar(loss, bounds=(0, 1 / _LEAST_TEMPERATURE), method="bounded", options={"xatol": 0.05})
+    return 1 / float(found.x)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
+from trainables.negatives.candidates import uniform_draws
 from trainables.protocols import NOBODY, Anchors, Batch, Contrast, Decision, Draws, Rows
 from trainables.randomness import torch_stream
 
@@ -98,9 +99,5 @@ class Pairing(nn.Module):
 
 def same_class_rows(label_B: Tensor, label_M: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """For each anchor a row of its class, uniform among them, and whether there is one; both (B,)."""
-    same_BM = label_B.unsqueeze(1) == label_M
-    same_B = same_BM.sum(dim=1)
-    uniform_B = torch.rand(len(label_B), generator=generator, dtype=torch.float64)
-    rank_B1 = (uniform_B * same_B).long().unsqueeze(1) + 1
-    row_B = torch.searchsorted(same_BM.cumsum(dim=1), rank_B1).squeeze(1).clamp_max(len(label_M) - 1)
-    return row_B, same_B > 0
+    drawn = uniform_draws(label_B.unsqueeze(1) == label_M, 1, generator)
+    return drawn.row_BK.squeeze(1), drawn.candidates_B > 0

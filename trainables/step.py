@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from trainables.compute import Meter, estimate_operations, step_operations
 from trainables.config import TrialConfig
-from trainables.information import fitted_temperature, information_bound
+from trainables.information import best_temperature, infonce_bound
 from trainables.pairing import Pairing, Share
 from trainables.protocols import Batch, Contrast, Decision, Draws, Estimates, Rows, World
 from trainables.randomness import stream_seed
@@ -109,18 +109,18 @@ class TrainingStep(nn.Module):
 
     def estimate(self, source: Tensor, target: Tensor, teacher: TeacherNetwork, meter: Meter) -> None:
         """Tell the policy what student and teacher have in common, on images of the source and of the target."""
-        with torch.no_grad():
-            (source_student, source_teacher), (target_student, target_teacher) = (
-                (
-                    normalize(self.student_head(self.features(images, teacher)), dim=1),
-                    normalize(self.teacher_head(teacher(images)[0]), dim=1),
-                )
-                for images in (source, target)
-            )
-        temperature = fitted_temperature(source_student, source_teacher)
-        self.information[0] = information_bound(source_student, source_teacher, temperature)
-        self.information[1] = information_bound(target_student, target_teacher, temperature)
+        source_cosines, target_cosines = (self._cosines(images, teacher) for images in (source, target))
+        temperature = best_temperature(source_cosines)
+        for place, cosines in enumerate((source_cosines, target_cosines)):
+            self.information[place] = infonce_bound(cosines, temperature)
         meter.charge(estimate_operations(self.config))
+
+    @torch.no_grad()
+    def _cosines(self, images: Tensor, teacher: TeacherNetwork) -> Tensor:
+        """Every embedding of the student against every one of the teacher, as one group (1, N, N)."""
+        student_ND = normalize(self.student_head(self.features(images, teacher)), dim=1)
+        teacher_ND = normalize(self.teacher_head(teacher(images)[0]), dim=1)
+        return (student_ND @ teacher_ND.T).unsqueeze(0)
 
     def _decision(self, step: int) -> Decision:
         source, target = self.information.tolist()

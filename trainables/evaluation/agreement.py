@@ -1,6 +1,5 @@
 """How much of the teacher is in the student's features, by yardsticks that are the same for every objective."""
 
-import math
 from typing import ClassVar
 
 import torch
@@ -10,10 +9,10 @@ from torch import Tensor
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
 from trainables.evidence import Evidence, Features
+from trainables.information import best_temperature, infonce_bound
 from trainables.randomness import numpy_stream
 
 _GROUP_SEED = 0  # the same candidates for every trial, so that trials can be compared
-_LEAST_TEMPERATURE = 0.01
 
 
 class TeacherAgreement(Config):
@@ -73,24 +72,6 @@ class _Critic:
         groups = order[: len(order) // size * size].reshape(-1, size)
         predicted, teacher = (unit_norm(torch.from_numpy(rows)) for rows in (predicted_NF, teacher_NF))
         return predicted[groups] @ teacher[groups].mT
-
-
-def infonce_bound(cosines: Tensor, temperature: float) -> float:
-    """log K + E log softmax of the pairs on the diagonals of (groups, K, K)."""
-    scores = cosines / temperature
-    log_share = scores.diagonal(dim1=1, dim2=2) - scores.logsumexp(dim=2)
-    return math.log(cosines.shape[2]) + log_share.mean().item()
-
-
-def best_temperature(cosines: Tensor) -> float:
-    """The temperature, of at least 0.01, with the greatest bound, which is concave in 1/T: it has no local maxima."""
-    from scipy.optimize import minimize_scalar
-
-    def loss(inverse: float) -> float:
-        return -infonce_bound(cosines, 1 / inverse)
-
-    found = minimize_scalar(loss, bounds=(0, 1 / _LEAST_TEMPERATURE), method="bounded", options={"xatol": 0.05})
-    return 1 / float(found.x)
 
 
 def linear_cka(a_NF: Tensor, b_NF: Tensor) -> float:

@@ -1,14 +1,15 @@
 """Cross-entropy with the true labels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+from trainables.objectives.logits import LogitsMember
+from trainables.protocols import Contrast, World
 
 
-class CrossEntropy(ObjectiveMember):
+class CrossEntropy(LogitsMember):
     """Cross-entropy of the student's class probabilities with the labels of the source.
 
     Equation: Tian et al. 2020 (arXiv 1910.10699), eq. 27, first term: ``-log softmax(s)[y]``, mean over the batch.
@@ -16,12 +17,9 @@ class CrossEntropy(ObjectiveMember):
     Departures: none.
     """
 
-    name: Literal["cross_entropy"] = "cross_entropy"
+    networks: ClassVar[int] = 1
 
-    @property
-    def reads(self) -> frozenset[Reads]:
-        """Logits; the teacher's are not looked at."""
-        return frozenset({"logits"})
+    name: Literal["cross_entropy"] = "cross_entropy"
 
     @property
     def uses_labels(self) -> bool:
@@ -31,11 +29,6 @@ class CrossEntropy(ObjectiveMember):
     def build(self) -> "CrossEntropyLoss":
         """The loss."""
         return CrossEntropyLoss()
-
-    def operations(self, shapes: Shapes) -> list[Operation]:
-        """One softmax."""
-        values = shapes.batch * shapes.classes
-        return [Operation("logits", flops=values, bytes=4 * values)]
 
 
 class CrossEntropyLoss(nn.Module):

@@ -7,10 +7,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, logsigmoid, one_hot
 
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+from trainables.objectives.logits import LogitsMember
+from trainables.protocols import Contrast, World
 
 
-class DKD(ObjectiveMember):
+class DKD(LogitsMember):
     """KD in two parts with a weight each: how sure the teacher is of the true class, and how it ranks the others.
 
     Equation: Zhao et al. 2022 (arXiv 2203.08679), eq. 7: ``T^2 * (alpha * KL(b_t || b_s) + beta * KL(q_t || q_s))``, b
@@ -26,11 +27,6 @@ class DKD(ObjectiveMember):
     beta: float = Field(8.0, ge=0, le=1000)
 
     @property
-    def reads(self) -> frozenset[Reads]:
-        """Logits of both networks."""
-        return frozenset({"logits"})
-
-    @property
     def uses_labels(self) -> bool:
         """Those of the batch."""
         return True
@@ -38,11 +34,6 @@ class DKD(ObjectiveMember):
     def build(self) -> "DKDLoss":
         """The loss."""
         return DKDLoss(self)
-
-    def operations(self, shapes: Shapes) -> list[Operation]:
-        """Two softmaxes, as for `KD`."""
-        values = 2 * shapes.batch * shapes.classes
-        return [Operation("logits", flops=values, bytes=4 * values)]
 
 
 class DKDLoss(nn.Module):

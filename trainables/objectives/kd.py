@@ -6,10 +6,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from trainables.protocols import Contrast, ObjectiveMember, Operation, Reads, Shapes, World
+from trainables.objectives.logits import LogitsMember
+from trainables.protocols import Contrast, World
 
 
-class KD(ObjectiveMember):
+class KD(LogitsMember):
     """Kullback-Leibler divergence of the student's softened class probabilities from the teacher's.
 
     Equation: Hinton et al. 2015 (arXiv 1503.02531), section 2: ``T^2 * KL(softmax(t/T) || softmax(s/T))``, mean over
@@ -21,19 +22,9 @@ class KD(ObjectiveMember):
     name: Literal["kd"] = "kd"
     temperature: float = Field(4.0, gt=0, le=100)
 
-    @property
-    def reads(self) -> frozenset[Reads]:
-        """Logits of both networks."""
-        return frozenset({"logits"})
-
     def build(self) -> "KDLoss":
         """The loss."""
         return KDLoss(self)
-
-    def operations(self, shapes: Shapes) -> list[Operation]:
-        """Two softmaxes: bytes, next to no arithmetic."""
-        values = 2 * shapes.batch * shapes.classes
-        return [Operation("logits", flops=values, bytes=4 * values)]
 
 
 class KDLoss(nn.Module):

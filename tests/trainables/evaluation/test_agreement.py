@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, with_student
-from trainables.evaluation.agreement import TeacherAgreement, best_temperature, infonce_bound, linear_cka
+from trainables.evaluation.agreement import TeacherAgreement, linear_cka
 from trainables.evidence import Evidence, Features
+from trainables.information import best_temperature, infonce_bound
 
 STUDENT = normal(300, 6, 0) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
@@ -67,16 +68,6 @@ def test_cka_is_measured_on_held_out_samples() -> None:
     assert TeacherAgreement()(evidence)["cka"] != expected
 
 
-def test_the_bound_is_that_of_a_loop() -> None:
-    cosines = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    terms = [
-        math.log(math.exp(group[i][i] / 0.3) / (sum(math.exp(other / 0.3) for other in group[i]) / 4))
-        for group in cosines.tolist()
-        for i in range(4)
-    ]
-    assert infonce_bound(cosines, 0.3) == pytest.approx(sum(terms) / len(terms))
-
-
 def test_the_critic_is_a_ridge_regression_from_student_to_teacher() -> None:
     evidence = three_class_evidence()  # few enough that all samples of a part are candidates of each other
     source = evidence.source
@@ -97,15 +88,6 @@ def test_the_critic_is_a_ridge_regression_from_student_to_teacher() -> None:
     assert infonce_bound(cosines(evidence.held_out).mT, best_temperature(cosines(evidence.source_view).mT)) != (
         pytest.approx(expected, abs=1e-2)
     )
-
-
-def test_no_other_temperature_does_better() -> None:
-    cosines = torch.rand(2, 20, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    cosines = cosines + 0.2 * torch.eye(20)
-    best = infonce_bound(cosines, best_temperature(cosines))
-    others = [infonce_bound(cosines, 0.01 * 1.05**step) for step in range(200)]
-    assert best == pytest.approx(max(others), abs=1e-4)
-    assert min(others) < best - 0.1
 
 
 def test_a_student_that_is_the_teacher_reaches_the_ceiling() -> None:
