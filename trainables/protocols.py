@@ -18,7 +18,7 @@ A family's union of configs, in its `__init__`, is its table: the contract tests
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -189,6 +189,21 @@ class Contrast:
     nll_B: Tensor | None = None
     label_B: Tensor | None = None
     decision: Decision = Decision()
+
+    @classmethod
+    def unread(cls, sample_B: Tensor, like: Tensor) -> Self:
+        """A contrast of which nothing has been read yet; what is empty has the type of number of `like`."""
+        nothing, nobody = like.new_empty(0, 0), sample_B.new_empty(0)
+        return cls(
+            sample_B=sample_B,
+            key_B=nobody,
+            student_BD=nothing,
+            teacher_BD=nothing,
+            positive_student_BD=nothing,
+            positive_teacher_BD=nothing,
+            rows=Rows(nothing, nothing, nobody),
+            draws=Draws(sample_B.new_empty(0, 0), nothing, nobody),
+        )
 
 
 Reads = Literal["embeddings", "second_view", "logits", "likelihood"]

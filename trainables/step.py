@@ -12,7 +12,7 @@ from trainables.compute import Meter, estimate_operations, step_operations
 from trainables.config import TrialConfig
 from trainables.information import best_temperature, infonce_bound
 from trainables.pairing import Pairing, Share
-from trainables.protocols import Batch, Contrast, Decision, Draws, Estimates, Rows, World
+from trainables.protocols import Batch, Contrast, Decision, Estimates, World
 from trainables.randomness import stream_seed
 from trainables.teacher import TeacherNetwork
 
@@ -64,7 +64,7 @@ class TrainingStep(nn.Module):
         with torch.no_grad():
             teacher_features, teacher_logits = teacher(samples.images)
         reads, features = self.config.objective.reads, self._features(samples.images, teacher_features, step, world)
-        contrast, batch = _nothing(samples.sample_B, features), None
+        contrast, batch = Contrast.unread(samples.sample_B, like=features), None
         contrast = replace(contrast, decision=self._decision(step))
         if self.config.objective.uses_labels:
             contrast = replace(contrast, label_B=samples.label_N[samples.sample_B])
@@ -138,18 +138,3 @@ class TrainingStep(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(self.config.seed, f"student/{world.rank}", 2 * step + view))
             return self.student(inputs)  # type: ignore[no-any-return]
-
-
-def _nothing(sample_B: Tensor, like: Tensor) -> Contrast:
-    """A contrast of which nothing has been read yet."""
-    nothing, nobody = like.new_empty(0, 0), sample_B.new_empty(0)
-    return Contrast(
-        sample_B=sample_B,
-        key_B=nobody,
-        student_BD=nothing,
-        teacher_BD=nothing,
-        positive_student_BD=nothing,
-        positive_teacher_BD=nothing,
-        rows=Rows(nothing, nothing, nobody),
-        draws=Draws(sample_B.new_empty(0, 0), nothing, nobody),
-    )

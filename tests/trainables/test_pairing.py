@@ -20,7 +20,7 @@ from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.supcon import SupCon
 from trainables.pairing import Pairing, Share, same_class_rows
 from trainables.policies.anneal import Anneal
-from trainables.protocols import NOBODY, Batch, Contrast, Decision, Draws, Rows
+from trainables.protocols import NOBODY, Batch, Contrast, Decision
 
 LABEL_N = small_trial().task.load().source.label_N
 
@@ -30,18 +30,7 @@ def paired(config: TrialConfig, step: int = 0, decision: Decision | None = None)
     sample_B = torch.arange(config.batch_size) * 13
     batch = Batch(sample_B, unit_rows(len(sample_B), 8, 1), unit_rows(len(sample_B), 8, 2))
     pairing.memory.write(batch)
-    nothing, nobody = torch.empty(0, 0), torch.empty(0, dtype=torch.long)
-    empty = Contrast(
-        sample_B=sample_B,
-        key_B=nobody,
-        student_BD=nothing,
-        teacher_BD=nothing,
-        positive_student_BD=nothing,
-        positive_teacher_BD=nothing,
-        rows=Rows(nothing, nothing, nobody),
-        draws=Draws(torch.empty(0, 0, dtype=torch.long), nothing, nobody),
-        decision=decision or Decision(),
-    )
+    empty = replace(Contrast.unread(sample_B, like=batch.student_BD), decision=decision or Decision())
     found: Contrast = pairing(empty, Share(batch, batch, rank=0), LABEL_N, step)
     return pairing, found
 
