@@ -1,5 +1,6 @@
 """What a sweep file would run, said before anything runs."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
 
 
 def cautions(loaded: LoadedSweep) -> list[str]:
-    """What is allowed in some trials, but hardly meant: one example, and in how many of a random sample."""
+    """What is allowed but hardly meant: an example of each kind, and in how many trials of a random sample."""
     return _cautions(_random_trials(loaded))
 
 
@@ -54,8 +55,12 @@ def _random_trials(loaded: LoadedSweep) -> list[TrialConfig]:
 
 
 def _cautions(sample: Sequence[TrialConfig]) -> list[str]:
-    warned = [texts for config in sample if (texts := config.cautions())]
-    return [f"in {len(warned)} of {_SAMPLE} random trials: {warned[0][0]}"] if warned else []
+    found = [caution for config in sample for caution in config.cautions()]
+    kinds = [re.sub(r"\d[\d.]*", "#", caution) for caution in found]  # the same but for its numbers
+    return [
+        f"in {kinds.count(kind)} of {_SAMPLE} random trials: {found[kinds.index(kind)]}"
+        for kind in dict.fromkeys(kinds)
+    ]
 
 
 def outline_table(described: dict[str, Any]) -> RenderableType:

@@ -127,8 +127,9 @@ class _Trial:
         self.training.charge(self.meter, taken)
 
     def _samples(self, step: int) -> Samples:
-        """This worker's share of a step. A student of frozen features sees the images as they are, and views of these
-        features of its own making.
+        """This worker's share of a step.
+
+        A student of frozen features is shown the images as they are: it makes its own views, of the features.
         """
         sample_B, epoch = self._batch(step)
         if self.config.student.reads == "features":

@@ -235,3 +235,11 @@ def test_a_stray_folder_is_not_the_newest_sweep(storage: Path) -> None:
     (storage / "Not a sweep").mkdir()
     (storage / "Not a sweep" / "ledger.db").write_text("")
     assert invoke("status", "--storage", storage).exit_code == 0
+
+
+def test_validate_warns_of_each_kind_of_trial_that_is_hardly_meant() -> None:
+    described = json.loads(invoke("validate", "search_spaces/contrast.yaml", "--json").stdout)
+    unreachable, own_negatives = described["cautions"]
+    assert re.match(r"in \d+ of 100 random trials: no positive can score above one half", unreachable)
+    assert "a positive may be among its own anchor's negatives" in own_negatives
+    assert json.loads(invoke("validate", "search_spaces/prototypes.yaml", "--json").stdout)["cautions"] == []
