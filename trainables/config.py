@@ -66,6 +66,8 @@ class TrialConfig(Config):
             rows=self.memory.rows_kept(self.batch_size),
             classes=self.task.classes,
             samples=self.task.source_samples,
+            mode=self.negatives.mode,
+            row_bytes=self.memory.row_bytes,
         )
 
     def task_inputs(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
-from trainables.negatives.candidates import uniform_draws
+from trainables.negatives.candidates import uniform_rows
 from trainables.protocols import NOBODY, Anchors, Batch, Contrast, Decision, Draws, Rows
 from trainables.randomness import torch_stream
 
@@ -90,14 +90,11 @@ class Pairing(nn.Module):
             sharpness=decision.sharpness,
         )
         count = max(1, round(decision.negatives * self.config.negatives.count))
-        drawn = self.negatives.draw(anchors, rows, count, torch_stream(self.config.seed, "negatives", step))
-        mine = share.mine
-        return replace(
-            drawn, row_BK=drawn.row_BK[mine], logq_BK=drawn.logq_BK[mine], candidates_B=drawn.candidates_B[mine]
-        )
+        generator = torch_stream(self.config.seed, "negatives", step)
+        return self.negatives.draw(anchors, rows, count, generator).of(share.mine)
 
 
 def same_class_rows(label_B: Tensor, label_M: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """For each anchor a row of its class, uniform among them, and whether there is one; both (B,)."""
-    drawn = uniform_draws(label_B.unsqueeze(1) == label_M, 1, generator)
-    return drawn.row_BK.squeeze(1), drawn.candidates_B > 0
+    same_BM = label_B.unsqueeze(1) == label_M
+    return uniform_rows(same_BM, 1, generator).squeeze(1), same_BM.any(dim=1)

@@ -9,7 +9,7 @@ One training step, composed in `trainables.step`::
     policy.decide(...)     -> Decision: temperature, negatives, sharpness and weight of this step
     images_B -> student, frozen teacher -> features, logits -> heads -> embeddings (unit norm)
     memory.rows(...)       -> Rows: what the embeddings of this batch may be held against
-    negatives.draw(...)    -> Draws: which K rows, and with what log-probability
+    negatives.draw(...)    -> Draws: which rows stand for the K negatives, and how often each counts
     objective(Contrast)    -> loss
     memory.write(...)      -> the batch becomes part of the memory, after the optimiser step
 
@@ -17,7 +17,8 @@ The config of a member stands in the member's file and builds it: `config.build(
 A family's union of configs, in its `__init__`, is its table: the contract tests enrol every member from there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal, Protocol, Self
 
 import torch
@@ -26,6 +27,14 @@ from torch import Tensor, nn
 from trainables.base import Config
 
 Half = Literal["student", "teacher"]
+
+#: What the rows of a memory are kept in; whoever reads them computes in the anchors' own type of number.
+RowType = Literal["float32", "bfloat16"]
+BYTES_OF: dict[RowType, int] = {"float32": 4, "bfloat16": 2}
+
+#: How the K negatives of an anchor are had: `exact`, each anchor draws K rows of its own; `shared`, all anchors of a
+#: batch share K draws; `full`, no draws: every row counts as often as K draws would hold it on average.
+Mode = Literal["exact", "shared", "full"]
 
 NOBODY = -1  # the key of a row that stands for no sample and no prototype, and the label of a row that has none
 
@@ -52,6 +61,8 @@ class Shapes:
     rows: int
     classes: int
     samples: int
+    mode: Mode = "exact"
+    row_bytes: int = 4
 
 
 @dataclass(frozen=True)
@@ -147,21 +158,56 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Draws:
-    """K rows of a memory for each anchor, and what a loss must know of how they came.
+    """R rows of a memory that stand for the K = `count` negatives of each anchor, and how often each of them counts.
 
-    An estimate that weighs each draw by 1 / (q * candidates) has the expectation that uniform draws from the anchor's
-    `candidates_B` rows would have (Horvitz and Thompson 1952). `logq_BK` is log q, the marginal probability of each
-    draw. `sharpness` and `prior` say which other expectation is wanted instead: negatives tilted by
-    exp(sharpness * score), and a share `prior` of false ones taken out (Robinson et al. 2021); mostly both are 0.
-    Where not `weighted`, the expectation under q itself is wanted: each draw then weighs 1, whatever its log q.
+    `row_BR` holds the rows of each anchor (B, K), or, as (1, K), the rows that all anchors share; None is every row of
+    the memory in its order. `weight_BR`, which broadcasts to (B, R), is how often a row counts, by 1 where it is None:
+    the sum of a function over rows, weighted so, has the expectation that K uniform draws from the rows that may be
+    negatives of the anchor would give (Horvitz and Thompson 1952), unless a sampler wants its draws as they came.
+    `never_BR` is True for rows that are among the R but are no negatives of this anchor.
+
+    `sharpness` and `prior` say which other expectation is wanted instead: negatives tilted by exp(sharpness * score),
+    and a share `prior` of false ones taken out (Robinson et al. 2021); mostly both are 0.
     """
 
-    row_BK: Tensor
-    logq_BK: Tensor
-    candidates_B: Tensor
+    count: int
+    rows: int
+    row_BR: Tensor | None = None
+    weight_BR: Tensor | None = None
+    never_BR: Tensor | None = None
     sharpness: float = 0.0
     prior: float = 0.0
-    weighted: bool = True
+
+    def of(self, anchors: slice) -> "Draws":
+        """The draws of some of the anchors."""
+        row_BR, weight_BR, never_BR = self.row_BR, self.weight_BR, self.never_BR
+        return replace(
+            self,
+            row_BR=row_BR if self.shared or row_BR is None else row_BR[anchors],
+            weight_BR=None if weight_BR is None else weight_BR[anchors],
+            never_BR=None if never_BR is None else never_BR[anchors],
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether all anchors are held against the same rows."""
+        return self.row_BR is None or len(self.row_BR) == 1
+
+    @property
+    def held(self) -> int:
+        """R: rows that each anchor is held against."""
+        return self.rows if self.row_BR is None else self.row_BR.shape[1]
+
+    @cached_property
+    def counted(self) -> "Draws":
+        """The same as a weight for every row of the memory: how often each anchor drew it; for draws of their own."""
+        assert self.row_BR is not None
+        weight_BR = self.weight_BR
+        if weight_BR is None:
+            weight_BR = torch.ones((), device=self.row_BR.device)
+        weight_BM = weight_BR.new_zeros(len(self.row_BR), self.rows)
+        weight_BM.scatter_add_(1, self.row_BR, weight_BR.expand(self.row_BR.shape))
+        return replace(self, row_BR=None, weight_BR=weight_BM)
 
 
 @dataclass(frozen=True)
@@ -202,7 +248,7 @@ class Contrast:
             positive_student_BD=nothing,
             positive_teacher_BD=nothing,
             rows=Rows(nothing, nothing, nobody),
-            draws=Draws(sample_B.new_empty(0, 0), nothing, nobody),
+            draws=Draws(count=0, rows=0),
         )
 
 
@@ -287,6 +333,11 @@ class MemoryMember(Config):
 
     keeps_prototypes: ClassVar[bool] = False
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a value of its rows."""
+        return BYTES_OF["float32"]
+
     def rows_kept(self, batch: int) -> int:
         """M: rows that an anchor can be held against."""
         raise NotImplementedError
@@ -327,6 +378,7 @@ class NegativesMember(Config):
     """The config of a sampler of negatives."""
 
     count: int
+    mode: Mode = "exact"
 
     @property
     def uses_labels(self) -> bool:
@@ -343,10 +395,10 @@ class NegativesMember(Config):
 
 
 class Negatives(Protocol):
-    """A sampler of negatives: never a row of the anchor's own key, always with the log-probability of what it drew."""
+    """A sampler of negatives: never a row of the anchor's own key, and each weighted by how it was drawn."""
 
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
-        """K rows for each anchor of the whole batch, so that the workers of a world draw the same."""
+        """K negatives for each anchor of the whole batch, so that the workers of a world draw the same."""
 
 
 class ModelMember(Config):

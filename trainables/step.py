@@ -83,7 +83,7 @@ class TrainingStep(nn.Module):
             generator: Any = self.student
             contrast = replace(contrast, nll_B=generator.negative_log_likelihood(features, samples.images))
         loss = self.objective(contrast, world)
-        return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.row_BK.shape[1])
+        return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.count)
 
     def commit(self, taken: Taken) -> None:
         """Write the batch into the memory, the rows of all workers in the same order on each of them."""

@@ -15,12 +15,17 @@ from tests.trainables.negatives.scene import KEY_M, M, alike, anchors_of, memory
 from tests.trainables.trials import unit_rows
 from trainables.base import Config
 from trainables.negatives.label_aware import LabelAware
-from trainables.protocols import NOBODY, Anchors, Draws, Rows, Shapes
+from trainables.protocols import NOBODY, Anchors, Draws, Mode, Rows, Shapes
 
 each_sampler = pytest.mark.parametrize("member", NAMED["negatives"], ids=lambda member: member.__name__)
 #: Settings for which a memory of twelve rows has something to choose from.
 CHOOSY = {"neighbours": 3, "near": 0.6, "lower": 0.3, "upper": 0.8, "sharpness": 2.0, "explore": 0.4, "prior": 0.1}
 WITH_REPLACEMENT = [member for member in NAMED["negatives"] if member is not LabelAware]
+each_mode = pytest.mark.parametrize(
+    "member",
+    [member for member in NAMED["negatives"] if member.model_fields["mode"].annotation == Mode],
+    ids=lambda member: member.__name__,
+)
 LIKELY = 1e-3  # a seeded draw below this probability is no accident
 ANCHORS = 20_000
 
@@ -41,28 +46,41 @@ def contingency(first: Tensor, second: Tensor) -> float:
     return float(chi2_contingency(table[table.sum(dim=1) > 0][:, table.sum(dim=0) > 0].numpy()).pvalue)
 
 
+def weights(drawn: Draws) -> Tensor:
+    """How often each draw counts, (B, K)."""
+    assert drawn.row_BR is not None
+    if drawn.weight_BR is None:
+        return torch.ones(drawn.row_BR.shape, dtype=torch.float64)
+    return drawn.weight_BR.double()
+
+
+def drawn_rows(drawn: Draws) -> Tensor:
+    """The rows of each anchor, (B, K)."""
+    assert drawn.row_BR is not None
+    return drawn.row_BR
+
+
 @each_sampler
 def test_never_draws_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
     key_B = torch.arange(10)  # 4 and 9 have no row at all
     drawn = draw(member, anchors_of(key_B), 500)
-    assert drawn.row_BK.shape == drawn.logq_BK.shape == (10, 500)
-    assert (KEY_M[drawn.row_BK] != key_B.unsqueeze(1)).all()
-    assert drawn.logq_BK.is_floating_point()
-    assert not drawn.logq_BK.requires_grad
-    assert (drawn.candidates_B >= 1).all()
-    assert (drawn.candidates_B <= (key_B.unsqueeze(1) != KEY_M).sum(dim=1)).all()
+    assert drawn_rows(drawn).shape == (10, 500)
+    assert (drawn.count, drawn.held, drawn.rows) == (500, 500, M)
+    assert (KEY_M[drawn_rows(drawn)] != key_B.unsqueeze(1)).all()
+    assert drawn.weight_BR is None or (drawn.weight_BR.shape == (10, 500) and not drawn.weight_BR.requires_grad)
 
 
 @each_sampler
 @pytest.mark.parametrize("key", [0, 3, 4])
 @pytest.mark.parametrize("count", [1, 7, 30])
-def test_draws_with_the_probability_that_it_states(member: type[Config], key: int, count: int) -> None:
+def test_draws_with_the_probability_that_its_weights_state(member: type[Config], key: int, count: int) -> None:
     drawn = draw(member, alike(key, ANCHORS), count)
+    population = len(torch.unique(drawn_rows(drawn)))
     for place in {0, count - 1}:
-        row_B, logq_B = drawn.row_BK[:, place], drawn.logq_BK[:, place].double()
+        row_B, q_B = drawn_rows(drawn)[:, place], 1 / (weights(drawn)[:, place] * population)
         counts = torch.bincount(row_B, minlength=M)
-        probability = torch.zeros(M, dtype=torch.float64).index_put_((row_B,), logq_B.exp())
-        assert torch.allclose(probability[row_B], logq_B.exp())  # anchors that are alike have the same probabilities
+        probability = torch.zeros(M, dtype=torch.float64).index_put_((row_B,), q_B)
+        assert torch.allclose(probability[row_B], q_B)  # anchors that are alike have the same probabilities
         assert probability.sum().item() == pytest.approx(1, abs=1e-5)
         possible = probability > 0
         expected = ANCHORS * probability[possible] / probability.sum()
@@ -74,32 +92,66 @@ def test_draws_with_the_probability_that_it_states(member: type[Config], key: in
 @pytest.mark.parametrize("count", [1, 7, 30])
 def test_weighted_draws_are_an_unbiased_estimate_for_the_population(member: type[Config], key: int, count: int) -> None:
     drawn = draw(member, alike(key, ANCHORS), count, seed=1)
-    population, candidates = torch.unique(drawn.row_BK), int(drawn.candidates_B[0])
-    assert (drawn.candidates_B == len(population)).all()
+    population = torch.unique(drawn_rows(drawn))
     value_M = torch.rand(M, generator=seeded(5), dtype=torch.float64)
-    assert drawn.weighted
-    estimate_B = (value_M[drawn.row_BK] / (drawn.logq_BK.double().exp() * candidates)).mean(dim=1)
+    estimate_B = (value_M[drawn_rows(drawn)] * weights(drawn)).mean(dim=1)
     error = float(estimate_B.std() / ANCHORS**0.5)
     assert error < 0.01
     assert estimate_B.mean().item() == pytest.approx(value_M[population].mean().item(), abs=4 * error + 1e-5)
 
 
+@each_mode
+@pytest.mark.parametrize("key", [0, 3, 4])
+@pytest.mark.parametrize("count", [5, 30])
+def test_modes_have_the_expectation_of_draws_of_their_own(member: type[Config], key: int, count: int) -> None:
+    """Many batches of one anchor; a sum over the negatives, as losses make it."""
+    rows, value_M = memory(), torch.rand(M, generator=seeded(5), dtype=torch.float64)
+    exact = draw(member, alike(key, 1), 5000)
+    expected = count * value_M[torch.unique(drawn_rows(exact))].mean().item()
+    for mode, batches in (("shared", 4000), ("full", 1)):
+        negatives = member(mode=mode).build()  # type: ignore[call-arg]
+        sums = [counted(negatives.draw(alike(key, 1), rows, count, seeded(s)), value_M) for s in range(batches)]
+        error = float(torch.stack(sums).std() / batches**0.5) if batches > 1 else 0.0
+        assert error < 0.02 * expected
+        assert torch.stack(sums).mean().item() == pytest.approx(expected, abs=4 * error, rel=1e-6)
+
+
+@each_mode
+def test_modes_never_count_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
+    key_B, own_M = torch.arange(10), torch.zeros(M, dtype=torch.float64)
+    for mode in ("shared", "full"):
+        drawn = member(mode=mode).build().draw(anchors_of(key_B), memory(), 8, seeded(0))  # type: ignore[call-arg]
+        assert drawn.shared
+        assert drawn.held == (M if mode == "full" else 8)
+        for anchor, key in enumerate(key_B.tolist()):
+            assert counted(drawn.of(slice(anchor, anchor + 1)), own_M + (key == KEY_M)) == 0
+            assert counted(drawn.of(slice(anchor, anchor + 1)), own_M + 1).item() == pytest.approx(8)
+
+
+def counted(drawn: Draws, value_M: Tensor) -> Tensor:
+    """The weighted sum of a value over the negatives of the only anchor."""
+    value_R = value_M if drawn.row_BR is None else value_M[drawn.row_BR[0]]
+    assert drawn.weight_BR is not None
+    assert drawn.never_BR is not None
+    return (drawn.weight_BR.double() * torch.where(drawn.never_BR, 0, value_R)).sum()
+
+
 @pytest.mark.parametrize("member", WITH_REPLACEMENT, ids=lambda member: member.__name__)
 def test_draws_of_an_anchor_are_independent(member: type[Config]) -> None:
-    row_K = draw(member, alike(3, 1), ANCHORS + 1).row_BK[0]
+    row_K = drawn_rows(draw(member, alike(3, 1), ANCHORS + 1))[0]
     assert contingency(row_K[:-1], row_K[1:]) > LIKELY
 
 
 @each_sampler
 def test_anchors_draw_independently_of_each_other(member: type[Config]) -> None:
-    row_B = draw(member, alike(3, 2 * ANCHORS), 1).row_BK[:, 0]
+    row_B = drawn_rows(draw(member, alike(3, 2 * ANCHORS), 1))[:, 0]
     assert contingency(row_B[::2], row_B[1::2]) > LIKELY
 
 
 @each_sampler
 def test_is_a_function_of_its_generator(member: type[Config]) -> None:
     anchors, state = anchors_of(torch.arange(4)), torch.get_rng_state()
-    first, again, other = (draw(member, anchors, 50, seed).row_BK for seed in (1, 1, 2))
+    first, again, other = (drawn_rows(draw(member, anchors, 50, seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), state)
@@ -111,11 +163,11 @@ def test_looks_at_labels_if_and_only_if_it_says_so(member: type[Config]) -> None
     seen = draw(member, anchors, 50)
     if sampler(member).uses_labels:
         others = draw(member, anchors, 50, rows=replace(rows, label_M=rows.label_M.roll(1)))  # type: ignore[union-attr]
-        assert not torch.equal(seen.row_BK, others.row_BK)
+        assert not torch.equal(drawn_rows(seen), drawn_rows(others))
     else:
         blind = draw(member, replace(anchors, label_B=None), 50, rows=replace(rows, label_M=None))
-        assert torch.equal(seen.row_BK, blind.row_BK)
-        assert torch.equal(seen.logq_BK, blind.logq_BK)
+        assert torch.equal(drawn_rows(seen), drawn_rows(blind))
+        assert torch.equal(weights(seen), weights(blind))
 
 
 @each_sampler
@@ -126,7 +178,7 @@ def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[Conf
     other = replace(other, student_MD=other.teacher_MD, teacher_MD=other.student_MD)
     key_B = torch.arange(4)
     looks = not torch.equal(
-        draw(member, anchors_of(key_B), 50).row_BK, draw(member, anchors_of(key_B), 50, rows=other).row_BK
+        drawn_rows(draw(member, anchors_of(key_B), 50)), drawn_rows(draw(member, anchors_of(key_B), 50, rows=other))
     )
     assert bool(operations) == looks
     for operation in operations:
@@ -137,7 +189,7 @@ def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[Conf
 def test_what_is_not_finite_is_left_to_the_loss_to_find(member: type[Config]) -> None:
     anchors, nan = anchors_of(torch.arange(4)), torch.full((4, 4), float("nan"))
     drawn = draw(member, replace(anchors, student_BD=nan, teacher_BD=nan), 20)
-    assert ((drawn.row_BK >= 0) & (drawn.row_BK < M)).all()
+    assert ((drawn_rows(drawn) >= 0) & (drawn_rows(drawn) < M)).all()
 
 
 @each_sampler
@@ -157,16 +209,14 @@ def test_whatever_the_memory_draws_are_possible(
     assume(bool(other_BM.any(dim=1).all()))
     rows, anchors = memory(key_M, label_N), anchors_of(key_B, progress, sharpness, label_N)
     drawn = draw(member, anchors, count, rows=rows)
-    assert other_BM.gather(1, drawn.row_BK).all()
-    assert (drawn.candidates_B >= 1).all()
-    assert (drawn.candidates_B <= other_BM.sum(dim=1)).all()
-    assert drawn.logq_BK.isfinite().all()
-    assert (drawn.logq_BK <= 1e-6).all()
+    assert other_BM.gather(1, drawn_rows(drawn)).all()
+    assert weights(drawn).isfinite().all()
+    assert (weights(drawn) > 0).all()
 
 
 @each_sampler
 def test_a_large_memory_of_equal_rows_is_no_special_case(member: type[Config]) -> None:
     rows = Rows(*(unit_rows(1, 4, 0).expand(3000, 4),) * 2, torch.arange(3000), torch.arange(3000) % 7)
     drawn = draw(member, anchors_of(torch.arange(10)), 100, rows=rows)
-    assert (drawn.row_BK != torch.arange(10).unsqueeze(1)).all()
-    assert drawn.logq_BK.exp().isfinite().all()
+    assert (drawn_rows(drawn) != torch.arange(10).unsqueeze(1)).all()
+    assert weights(drawn).isfinite().all()

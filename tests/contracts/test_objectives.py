@@ -83,7 +83,8 @@ def test_memory_and_what_is_read_of_it_carry_no_gradient(config: TrialConfig) ->
     training, watched, _ = steps(config, 2)
     contrast = watched.contrast
     memory = training.pairing.memory
-    tensors = [contrast.rows.student_MD, contrast.rows.teacher_MD, contrast.draws.logq_BK, *memory.buffers()]
+    tensors = [contrast.rows.student_MD, contrast.rows.teacher_MD, *memory.buffers()]
+    tensors += [value for value in vars(contrast.draws).values() if isinstance(value, Tensor)]
     for tensor in tensors:
         assert not tensor.requires_grad
         assert tensor.grad is None
@@ -99,7 +100,7 @@ def test_an_objective_gets_what_it_reads_and_nothing_else(config: TrialConfig) -
     assert (contrast.second_student_BD is not None) == ("second_view" in reads)
     assert (contrast.nll_B is not None) == ("likelihood" in reads)
     assert (contrast.label_B is not None) == config.objective.uses_labels
-    assert contrast.draws.row_BK.shape[1] == (config.negatives.count if config.objective.draws else 0)
+    assert contrast.draws.count == (config.negatives.count if config.objective.draws else 0)
     heads = {name.split(".")[0] for name, _ in training.named_parameters()} - {"student", "objective"}
     embedding = {"student_head", "teacher_head"} if "embeddings" in reads else set()
     assert heads == embedding | ({"classifier"} if "logits" in reads else set())

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.references.pairs import directions, of_true_negatives, weights, zero
+from tests.references.pairs import directions, negatives, of_true_negatives, weights, zero
 
 
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -22,7 +22,8 @@ def _mean(counts: list[Tensor], values: list[Tensor]) -> Tensor:
 def cacr(c: Any, alpha: float, beta: float, t_positive: float, t_negative: float) -> Tensor:
     total = zero()
     for anchors, own, past, rows in directions(c):
-        for b, drawn in enumerate(c.draws.row_BK.tolist()):
+        for b in range(len(anchors)):
+            drawn = negatives(c.draws, b)
             near = [_squared_distance(anchors[b], positive[b]) for positive in (own, past)]
             attraction = _mean([torch.exp(t_positive * d) for d in near], near)
             far = [_squared_distance(anchors[b], rows[row]) for row in drawn]

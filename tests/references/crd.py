@@ -10,6 +10,7 @@ from tests.references.pairs import (
     dot,
     importance,
     minus_log_share,
+    negatives,
     of_true_negatives,
     similarity,
     weights,
@@ -20,26 +21,28 @@ from tests.references.pairs import (
 def crd_normaliser(c: Any, anchors: Tensor, positives: Tensor, rows: Tensor, T: float, n: int) -> float:
     """Z = n * mean(exp(a . b / T)) over all pairs of a batch, positives and negatives."""
     scores = []
-    for b, drawn in enumerate(c.draws.row_BK.tolist()):
+    for b in range(len(anchors)):
+        drawn = negatives(c.draws, b)
         scores.append(similarity(anchors[b], positives[b], T).item())
         for count, row in zip(importance(c.draws, b), drawn, strict=True):
             scores.append(count * similarity(anchors[b], rows[row], T).item())
-    return n * math.fsum(scores) / len(scores)
+    return n * math.fsum(scores) / (len(anchors) * (1 + c.draws.count))
 
 
 def crd_direction(c: Any, anchors: Tensor, positives: Tensor, rows: Tensor, T: float, n: int, Z: Any) -> Tensor:
     """P = exp / Z, -log(P+ / (P+ + K/n)) - sum_k w_k log((K/n) / (P-_k + K/n))."""
     total = zero()
-    for b, drawn in enumerate(c.draws.row_BK.tolist()):
-        noise = len(drawn) / n
+    for b in range(len(anchors)):
+        drawn = negatives(c.draws, b)
+        noise = c.draws.count / n
         positive = similarity(anchors[b], positives[b], T) / Z
-        negatives = zero()
+        total_negative = zero()
         counts = weights(c.draws, b, [dot(anchors[b], rows[row]) / T for row in drawn])
         for count, row in zip(counts, drawn, strict=True):
-            negatives = negatives + count * minus_log_share(noise, similarity(anchors[b], rows[row], T) / Z)
-        false = len(drawn) * minus_log_share(noise, positive)
-        total = total + minus_log_share(positive, noise) + of_true_negatives(c.draws, negatives, false, 0.0)
-    return total / len(c.draws.row_BK)
+            total_negative = total_negative + count * minus_log_share(noise, similarity(anchors[b], rows[row], T) / Z)
+        false = c.draws.count * minus_log_share(noise, positive)
+        total = total + minus_log_share(positive, noise) + of_true_negatives(c.draws, total_negative, false, 0.0)
+    return total / len(anchors)
 
 
 def crd_normalisers(c: Any, T: float, n: int) -> list[float]:

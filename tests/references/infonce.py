@@ -5,21 +5,31 @@ from typing import Any
 
 from torch import Tensor
 
-from tests.references.pairs import directions, dot, minus_log_share, of_true_negatives, similarity, weights, zero
+from tests.references.pairs import (
+    directions,
+    dot,
+    minus_log_share,
+    negatives,
+    of_true_negatives,
+    similarity,
+    weights,
+    zero,
+)
 
 
 def infonce_direction(c: Any, anchors: Tensor, positives: Tensor, rows: Tensor, T: float) -> Tensor:
     total = zero()
-    for b, drawn in enumerate(c.draws.row_BK.tolist()):
+    for b in range(len(anchors)):
+        drawn = negatives(c.draws, b)
         positive = similarity(anchors[b], positives[b], T)
         negative = zero()
         counts = weights(c.draws, b, [dot(anchors[b], rows[row]) / T for row in drawn])
         for count, row in zip(counts, drawn, strict=True):
             negative = negative + count * similarity(anchors[b], rows[row], T)
-        floor = len(drawn) * math.exp(-1 / T)
-        negative = of_true_negatives(c.draws, negative, len(drawn) * positive, floor) if c.draws.prior else negative
+        floor = c.draws.count * math.exp(-1 / T)
+        negative = of_true_negatives(c.draws, negative, c.draws.count * positive, floor) if c.draws.prior else negative
         total = total + minus_log_share(positive, negative)
-    return total / len(c.draws.row_BK)
+    return total / len(anchors)
 
 
 def infonce(c: Any, T: float, symmetric: bool = True) -> Tensor:

@@ -58,10 +58,24 @@ def other_rows(c: Any, b: int) -> list[int]:
     return [m for m in range(len(c.rows.key_M)) if c.rows.key_M[m] != c.key_B[b]]
 
 
+def held(draws: Any, b: int) -> list[tuple[int, int]]:
+    """Place and row of each negative of an anchor: its own draws, those of all anchors, or every row."""
+    own = b if draws.row_BR is not None and len(draws.row_BR) > 1 else 0
+    rows = range(draws.rows) if draws.row_BR is None else draws.row_BR[own].tolist()
+    return [(r, m) for r, m in enumerate(rows) if draws.never_BR is None or not draws.never_BR[b, r]]
+
+
+def negatives(draws: Any, b: int) -> list[int]:
+    """The rows of these."""
+    return [m for _, m in held(draws, b)]
+
+
 def importance(draws: Any, b: int) -> list[float]:
-    """Uniform over proposal probability, unless the draws are wanted as they came."""
-    q = draws.logq_BK[b].double().exp().tolist()
-    return [1 / (q_k * int(draws.candidates_B[b])) if draws.weighted else 1.0 for q_k in q]
+    """How often each of the negatives counts."""
+    if draws.weight_BR is None:
+        return [1.0 for _ in held(draws, b)]
+    weight = draws.weight_BR[b].double().tolist()
+    return [weight[r if len(weight) > 1 else 0] for r, _ in held(draws, b)]
 
 
 def weights(draws: Any, b: int, scores: Sequence[Tensor]) -> list[Tensor]:

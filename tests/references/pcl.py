@@ -5,7 +5,17 @@ from typing import Any
 
 from torch import Tensor
 
-from tests.references.pairs import directions, dot, minus_log_share, of_true_negatives, similarity, weights, zero
+from tests.references.pairs import (
+    directions,
+    dot,
+    importance,
+    minus_log_share,
+    negatives,
+    of_true_negatives,
+    similarity,
+    weights,
+    zero,
+)
 
 
 def pcl(c: Any, T: float, factor: float) -> Tensor:
@@ -24,12 +34,12 @@ def pcl(c: Any, T: float, factor: float) -> Tensor:
 
 def _prototype(c: Any, b: int, anchor: Tensor, own: int, rows: Tensor, factor: float) -> Tensor:
     spread = [factor * float(phi) for phi in c.rows.concentration_M]
-    drawn = c.draws.row_BK[b].tolist()
+    drawn = negatives(c.draws, b)
     positive = similarity(anchor, rows[own], spread[own])
     counts = weights(c.draws, b, [dot(anchor, rows[m]) / spread[m] for m in drawn])
     negative = zero()
     for count, m in zip(counts, drawn, strict=True):
         negative = negative + count * similarity(anchor, rows[m], spread[m])
-    floor = sum(math.exp(-1 / spread[m]) for m in drawn)
-    negative = of_true_negatives(c.draws, negative, len(drawn) * positive, floor) if c.draws.prior else negative
+    floor = sum(w * math.exp(-1 / spread[m]) for w, m in zip(importance(c.draws, b), drawn, strict=True))
+    negative = of_true_negatives(c.draws, negative, c.draws.count * positive, floor) if c.draws.prior else negative
     return minus_log_share(positive, negative)

@@ -99,14 +99,15 @@ def test_rows_of_a_class_are_equally_likely() -> None:
 def test_a_policy_sets_how_many_are_drawn_and_how_sharply() -> None:
     config = small_trial(negatives=Retrieval(count=12, sharpness=8.0), policy=Anneal())
     _, few = paired(config, decision=Decision(negatives=0.25))
-    assert few.draws.row_BK.shape == (16, 3)
+    assert (few.draws.count, few.draws.held) == (3, 3)
     _, least = paired(config, decision=Decision(negatives=1e-9))
-    assert least.draws.row_BK.shape == (16, 1)
+    assert (least.draws.count, least.draws.held) == (1, 1)
     _, flat = paired(config, decision=Decision(sharpness=0.0))
-    uniform_logq = -flat.draws.candidates_B.log().unsqueeze(1).expand_as(flat.draws.logq_BK)
-    torch.testing.assert_close(flat.draws.logq_BK, uniform_logq)
+    assert flat.draws.weight_BR is not None
+    torch.testing.assert_close(flat.draws.weight_BR, torch.ones(16, 12))
     _, sharp = paired(config)
-    assert sharp.draws.logq_BK.std() > 0.1
+    assert sharp.draws.weight_BR is not None
+    assert sharp.draws.weight_BR.std() > 0.1
 
 
 @pytest.mark.parametrize(("positive", "half"), [("current", "teacher_MD"), ("view", "student_MD")])
@@ -115,11 +116,14 @@ def test_negatives_are_retrieved_from_the_half_that_the_student_is_held_against(
 ) -> None:
     config = small_trial(objective=InfoNCE(positive=positive), negatives=Retrieval(count=12, sharpness=3, explore=1e-6))
     _, contrast = paired(config)
-    rows, logq_BK = contrast.rows, contrast.draws.logq_BK
+    rows, draws = contrast.rows, contrast.draws
+    assert draws.row_BR is not None
+    assert draws.weight_BR is not None
     score_BM = 3 * contrast.student_BD @ getattr(rows, half).T
     own_BM = contrast.key_B.unsqueeze(1) == rows.key_M
-    expected = score_BM.masked_fill(own_BM, -math.inf).log_softmax(dim=1).gather(1, contrast.draws.row_BK)
-    torch.testing.assert_close(logq_BK, expected, rtol=1e-3, atol=1e-3)
+    expected = score_BM.masked_fill(own_BM, -math.inf).log_softmax(dim=1).gather(1, draws.row_BR)
+    candidates_B1 = (~own_BM).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(-(draws.weight_BR * candidates_B1).log(), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_worker_gets_its_share_of_what_the_whole_batch_draws() -> None:
@@ -130,6 +134,11 @@ def test_a_worker_gets_its_share_of_what_the_whole_batch_draws() -> None:
         mine = slice(8 * rank, 8 * rank + 8)
         own = Batch(batch.sample_B[mine], batch.student_BD[mine], batch.teacher_BD[mine])
         share: Contrast = pairing(whole, Share(own, batch, rank), LABEL_N, 0)
-        assert torch.equal(share.draws.row_BK, whole.draws.row_BK[mine])
-        assert torch.equal(share.draws.logq_BK, whole.draws.logq_BK[mine])
+        for found, expected in (
+            (share.draws.row_BR, whole.draws.row_BR),
+            (share.draws.weight_BR, whole.draws.weight_BR),
+        ):
+            assert found is not None
+            assert expected is not None
+            assert torch.equal(found, expected[mine])
         assert torch.equal(share.key_B, whole.key_B[mine])

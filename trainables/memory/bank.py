@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.protocols import Batch, MemoryMember, Operation, Rows, Shapes
+from trainables.protocols import BYTES_OF, Batch, MemoryMember, Operation, Rows, RowType, Shapes
 
 
 class Bank(MemoryMember):
@@ -22,6 +22,12 @@ class Bank(MemoryMember):
     name: Literal["bank"] = "bank"
     size: int = Field(512, ge=2, le=10_000_000)
     momentum: float = Field(0.5, ge=0, lt=1)
+    dtype: RowType = "float32"
+
+    @property
+    def row_bytes(self) -> int:
+        """As `dtype` says."""
+        return BYTES_OF[self.dtype]
 
     def rows_kept(self, batch: int) -> int:  # noqa: ARG002 (the batch has no say)
         """Rows that an anchor can be held against."""
@@ -33,11 +39,11 @@ class Bank(MemoryMember):
 
     def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
         """The batch's share of kept rows, read and written."""
-        return [move_operation(shapes.batch * shapes.rows // shapes.samples, shapes.width, sides)]
+        return [move_operation(shapes.batch * shapes.rows // shapes.samples, shapes.width, sides, self.row_bytes)]
 
     def resident_bytes(self, shapes: Shapes, sides: int) -> int:
         """Its rows, the sample of each, and the row of each sample."""
-        return self.size * (sides * shapes.width * 4 + 8) + shapes.samples * 8
+        return self.size * (sides * shapes.width * self.row_bytes + 8) + shapes.samples * 8
 
 
 class BankMemory(nn.Module):
@@ -54,7 +60,7 @@ class BankMemory(nn.Module):
         bound = (3 / shapes.width) ** 0.5
         for side in ("student_MD", "teacher_MD"):
             uniform = torch.rand(config.size, shapes.width, generator=generator)
-            self.register_buffer(side, (2 * uniform - 1) * bound)
+            self.register_buffer(side, ((2 * uniform - 1) * bound).to(getattr(torch, config.dtype)))
         kept = torch.randperm(shapes.samples, generator=generator)[: config.size]
         row_N = torch.full((shapes.samples,), -1)
         row_N[kept] = torch.arange(len(kept))
@@ -87,10 +93,10 @@ class BankMemory(nn.Module):
 
 def move_(rows_MD: Tensor, row_B: Tensor, new_BD: Tensor, momentum: float) -> None:
     """Move rows, in place, towards new embeddings and back to length one."""
-    mixed = momentum * rows_MD[row_B] + (1 - momentum) * new_BD.detach().to(rows_MD.dtype)
-    rows_MD[row_B] = nn.functional.normalize(mixed, dim=1)
+    mixed = momentum * rows_MD[row_B].to(new_BD.dtype) + (1 - momentum) * new_BD.detach()
+    rows_MD[row_B] = nn.functional.normalize(mixed, dim=1).to(rows_MD.dtype)
 
 
-def move_operation(rows: int, width: int, sides: int) -> Operation:
+def move_operation(rows: int, width: int, sides: int, row_bytes: int = 4) -> Operation:
     """Nominal cost of moving rows: each read and written once."""
-    return Operation("memory_write", flops=sides * 4 * rows * width, bytes=sides * 2 * rows * width * 4)
+    return Operation("memory_write", flops=sides * 4 * rows * width, bytes=sides * 2 * rows * width * row_bytes)

@@ -21,7 +21,7 @@ class Queue(StreamMember):
 
     def build(self, shapes: Shapes, generator: torch.Generator) -> "QueueMemory":
         """The memory of one trial, full of random directions."""
-        return QueueMemory(self.size, shapes.width, generator)
+        return QueueMemory(self, shapes.width, generator)
 
 
 class QueueMemory(StreamMemory):

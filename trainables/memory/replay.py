@@ -25,7 +25,7 @@ class Replay(StreamMember):
 
     def build(self, shapes: Shapes, generator: torch.Generator) -> "ReplayMemory":
         """The memory of one trial, full of random directions."""
-        return ReplayMemory(self.size, shapes.width, generator)
+        return ReplayMemory(self, shapes.width, generator)
 
 
 class ReplayMemory(StreamMemory):
@@ -33,8 +33,8 @@ class ReplayMemory(StreamMemory):
 
     seed: Tensor
 
-    def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
-        super().__init__(size, width, generator)
+    def __init__(self, config: Replay, width: int, generator: torch.Generator) -> None:
+        super().__init__(config, width, generator)
         self.register_buffer("seed", torch.randint(2**62, (), generator=generator))
 
     def slots(self, samples: int) -> Tensor:

@@ -4,13 +4,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.protocols import NOBODY, Batch, MemoryMember, Operation, Rows, Shapes
+from trainables.protocols import BYTES_OF, NOBODY, Batch, MemoryMember, Operation, Rows, RowType, Shapes
 
 
 class StreamMember(MemoryMember):
     """The config of a memory of `size` slots that knows samples only as they pass."""
 
     size: int = Field(512, ge=2, le=10_000_000)
+    dtype: RowType = "float32"
+
+    @property
+    def row_bytes(self) -> int:
+        """As `dtype` says."""
+        return BYTES_OF[self.dtype]
 
     def rows_kept(self, batch: int) -> int:  # noqa: ARG002 (the batch has no say)
         """Rows that an anchor can be held against."""
@@ -18,11 +24,11 @@ class StreamMember(MemoryMember):
 
     def operations(self, shapes: Shapes, sides: int) -> list[Operation]:
         """B rows written."""
-        return [Operation("memory_write", flops=0, bytes=sides * shapes.batch * shapes.width * 4)]
+        return [Operation("memory_write", flops=0, bytes=sides * shapes.batch * shapes.width * self.row_bytes)]
 
     def resident_bytes(self, shapes: Shapes, sides: int) -> int:
         """Its rows, and the sample of each."""
-        return self.size * (sides * shapes.width * 4 + 8)
+        return self.size * (sides * shapes.width * self.row_bytes + 8)
 
 
 class StreamMemory(nn.Module):
@@ -33,11 +39,11 @@ class StreamMemory(nn.Module):
     key_M: Tensor
     passed: Tensor
 
-    def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
+    def __init__(self, config: StreamMember, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.size = size
+        self.size = size = config.size
         for side in ("student_MD", "teacher_MD"):
-            self.register_buffer(side, random_directions(size, width, generator))
+            self.register_buffer(side, random_directions(size, width, generator).to(getattr(torch, config.dtype)))
         self.register_buffer("key_M", torch.full((size,), NOBODY))
         self.register_buffer("passed", torch.tensor(0))
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainables.protocols import Anchors, Draws, Operation, Rows, Shapes
+from trainables.protocols import NOBODY, Anchors, Draws, Operation, Rows, Shapes
 
 
 def of_other_keys(anchors: Anchors, rows: Rows) -> Tensor:
@@ -11,14 +11,44 @@ def of_other_keys(anchors: Anchors, rows: Rows) -> Tensor:
     return rows.key_M.unsqueeze(0) != anchors.key_B.unsqueeze(1)
 
 
-def uniform_draws(candidate_BM: Tensor, count: int, generator: torch.Generator) -> Draws:
-    """`count` independent draws for each anchor, with replacement, each candidate as likely as any other."""
-    candidates_B = candidate_BM.sum(dim=1)
+def of_other_classes(anchors: Anchors, rows: Rows) -> Tensor:
+    """Rows of other keys and classes (B, M), or all of other keys where there are none; at least one of them each.
+
+    A row of unknown class counts as one of another class.
+    """
+    assert anchors.label_B is not None  # promised to those that use labels
+    assert rows.label_M is not None
+    other_BM = of_other_keys(anchors, rows)
+    different_BM = (rows.label_M != anchors.label_B.unsqueeze(1)) | (rows.label_M == NOBODY)
+    candidate_BM = other_BM & different_BM
+    return torch.where(candidate_BM.any(dim=1, keepdim=True), candidate_BM, other_BM)
+
+
+def uniform_rows_of_other_keys(anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Tensor:
+    """`count` independent draws for each anchor, with replacement, from the rows of other keys, (B, K).
+
+    The same rows as `uniform_rows` of these candidates gives, without a search: a rank among them is a rank among all
+    rows once the anchor's own are counted in, and it has few. Only the CPU knows how many without waiting for a device.
+    """
+    own_BM = rows.key_M.unsqueeze(0) == anchors.key_B.unsqueeze(1)
+    if own_BM.is_cuda:
+        return uniform_rows(~own_BM, count, generator)
+    anchor_P, place_P = own_BM.nonzero(as_tuple=True)
+    own_B = torch.bincount(anchor_P, minlength=len(own_BM))
+    row_BK = ranks(own_BM.shape[1] - own_B, count, generator)
+    nth_P = torch.arange(len(anchor_P)) - (own_B.cumsum(0) - own_B)[anchor_P]
+    for nth in range(int(own_B.max())):  # in the order of their places
+        place_B1 = torch.full((len(own_BM), 1), own_BM.shape[1])
+        place_B1[anchor_P[nth_P == nth], 0] = place_P[nth_P == nth]
+        row_BK += row_BK >= place_B1
+    return _in_range(row_BK, own_BM)
+
+
+def uniform_rows(candidate_BM: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` independent draws for each anchor, with replacement, each candidate as likely as any other, (B, K)."""
     # The r-th candidate of an anchor is found by its rank: one pass over a B x M mask, whatever K is.
-    uniform_BK = uniforms(len(candidate_BM), count, generator, candidate_BM.device)
-    rank_BK = (uniform_BK * candidates_B.unsqueeze(1)).int() + 1
-    row_BK = torch.searchsorted(candidate_BM.cumsum(dim=1, dtype=torch.int32), rank_BK)
-    return Draws(_in_range(row_BK, candidate_BM), uniform_logq(candidates_B, count), candidates_B)
+    rank_BK = ranks(candidate_BM.sum(dim=1), count, generator).int() + 1
+    return _in_range(torch.searchsorted(candidate_BM.cumsum(dim=1, dtype=torch.int32), rank_BK), candidate_BM)
 
 
 def draws_in_proportion(q_BM: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -29,23 +59,44 @@ def draws_in_proportion(q_BM: Tensor, count: int, generator: torch.Generator) ->
     return _in_range(row_BK, q_BM)
 
 
+def shared_draws(row_K: Tensor, candidate_BK: Tensor, count: int, rows: int) -> Draws:
+    """Uniform draws for all anchors at once; those among them that are an anchor's candidates count for K = `count`.
+
+    Given how many they are, they are uniform draws from its candidates: their mean is unbiased.
+    """
+    weight_B1 = count / candidate_BK.sum(dim=1, keepdim=True).clamp_min(1)
+    return Draws(count, rows, row_BR=row_K.unsqueeze(0), weight_BR=weight_B1, never_BR=~candidate_BK)
+
+
+def every_row(candidate_BM: Tensor, count: int) -> Draws:
+    """No draws: each candidate counts as often as `count` uniform draws would have it on average."""
+    weight_B1 = count / candidate_BM.sum(dim=1, keepdim=True).clamp_min(1)
+    return Draws(count, candidate_BM.shape[1], weight_BR=weight_B1, never_BR=~candidate_BM)
+
+
+def ranks(candidates_B: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` uniform whole numbers from 0 below the number of each anchor, (B, K)."""
+    uniform_BK = uniforms(len(candidates_B), count, generator, candidates_B.device)
+    return uniform_BK.mul_(candidates_B.unsqueeze(1)).long()
+
+
 def uniforms(anchors: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """Uniform numbers in [0, 1) of (anchors, count), the same ones on every device."""
     return torch.rand(anchors, count, generator=generator, dtype=torch.float64).to(device)
 
 
-def uniform_logq(candidates_B: Tensor, count: int) -> Tensor:
-    """The log-probability of each of K draws from equally likely candidates, (B, K)."""
-    return -candidates_B.log().unsqueeze(1).expand(-1, count)
-
-
 def _in_range(row_BK: Tensor, rows_BM: Tensor) -> Tensor:
     """Some row even for an anchor without candidates. Embeddings that are not finite leave none; the loss says so."""
-    return row_BK.clamp_max(rows_BM.shape[1] - 1)
+    return row_BK.clamp_(max=rows_BM.shape[1] - 1)
+
+
+def similarities(anchor_BD: Tensor, rows_MD: Tensor) -> Tensor:
+    """Inner products with every row, (B, M)."""
+    return anchor_BD @ rows_MD.to(anchor_BD.dtype).T
 
 
 def scoring_operation(shapes: Shapes) -> Operation:
     """Nominal cost of the similarities of all anchors to one half of all rows: products, rows read, scores written."""
     scores = shapes.batch * shapes.rows
-    read = shapes.rows * shapes.width
-    return Operation("negatives", flops=2 * scores * shapes.width, bytes=4 * (read + scores))
+    read = shapes.rows * shapes.width * shapes.row_bytes
+    return Operation("negatives", flops=2 * scores * shapes.width, bytes=read + 4 * scores)

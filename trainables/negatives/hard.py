@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from trainables.negatives.candidates import of_other_keys, uniform_draws
+from trainables.negatives.uniform import UniformNegatives
 from trainables.protocols import Anchors, Draws, NegativesMember, Rows
 
 
@@ -14,7 +14,7 @@ class Hard(NegativesMember):
     """Uniform draws for a target tilted by exp(sharpness * score) (HCL, Robinson et al. 2021, arXiv 2010.04592).
 
     `prior` is the share of false negatives that the objective takes out (debiasing, Chuang et al. 2020, arXiv
-    2007.00224). The objective weighs the draws: with `sharpness` and `prior` 0 this is `uniform`.
+    2007.00224). The objective weighs the draws: with `sharpness` and `prior` 0 this is `uniform`, in each of its modes.
 
     Departures: none.
     """
@@ -37,5 +37,5 @@ class HardNegatives:
 
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
         """K rows for each anchor."""
-        drawn = uniform_draws(of_other_keys(anchors, rows), count, generator)
+        drawn = UniformNegatives(self.config.mode).draw(anchors, rows, count, generator)
         return replace(drawn, sharpness=self.config.sharpness * anchors.sharpness, prior=self.config.prior)

@@ -4,16 +4,17 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from trainables.negatives.candidates import of_other_keys, uniform_logq, uniforms
-from trainables.protocols import NOBODY, Anchors, Draws, NegativesMember, Rows
+from trainables.negatives.candidates import every_row, of_other_classes, shared_draws, uniforms
+from trainables.protocols import Anchors, Draws, Mode, NegativesMember, Rows
 
 
 class LabelAware(NegativesMember):
     """`count` rows of other classes than the anchor's, without replacement (Tian et al. 2020, arXiv 1910.10699).
 
     That is how the release of CRD chooses negatives. A row of unknown class counts as one of another class.
+    In `shared` mode all anchors share `count` different rows, and each counts those of other classes for `count`; in
+    `full` mode every row of another class counts `count / candidates` times.
 
     Departures: when there are fewer candidates than `count`, their random order is gone through again, where the
     release draws with replacement. An anchor without rows of another class draws from all rows of other keys.
@@ -29,28 +30,26 @@ class LabelAware(NegativesMember):
 
     def build(self) -> "LabelAwareNegatives":
         """The sampler."""
-        return LabelAwareNegatives()
+        return LabelAwareNegatives(self.mode)
 
 
 class LabelAwareNegatives:
     """See `LabelAware`."""
 
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
-        """K rows for each anchor: the first of its candidates in a random order."""
-        candidate_BM = _of_other_classes(anchors, rows)
-        candidates_B = candidate_BM.sum(dim=1)
+        """K negatives for each anchor: the first of its candidates in a random order."""
+        candidate_BM = of_other_classes(anchors, rows)
+        memory_rows, device = candidate_BM.shape[1], candidate_BM.device
+        if self.mode == "full":
+            return every_row(candidate_BM, count)
         # Double precision leaves no ties, which would favour some rows.
-        place_BM = uniforms(len(candidate_BM), len(rows.key_M), generator, candidate_BM.device)
-        order_BM = place_BM.masked_fill(~candidate_BM, -1).topk(min(count, len(rows.key_M)), dim=1).indices
-        turn_BK = torch.arange(count, device=order_BM.device) % candidates_B.clamp_min(1).unsqueeze(1)
-        return Draws(order_BM.gather(1, turn_BK), uniform_logq(candidates_B, count), candidates_B)
-
-
-def _of_other_classes(anchors: Anchors, rows: Rows) -> Tensor:
-    """(B, M) booleans, at least one in each row."""
-    assert anchors.label_B is not None  # promised to those that use labels
-    assert rows.label_M is not None
-    other_BM = of_other_keys(anchors, rows)
-    different_BM = (rows.label_M != anchors.label_B.unsqueeze(1)) | (rows.label_M == NOBODY)
-    candidate_BM = other_BM & different_BM
-    return torch.where(candidate_BM.any(dim=1, keepdim=True), candidate_BM, other_BM)
+        if self.mode == "shared":
+            row_K = uniforms(1, memory_rows, generator, device)[0].topk(min(count, memory_rows)).indices
+            return shared_draws(row_K, candidate_BM[:, row_K], count, memory_rows)
+        place_BM = uniforms(len(candidate_BM), memory_rows, generator, device)
+        order_BM = place_BM.masked_fill(~candidate_BM, -1).topk(min(count, memory_rows), dim=1).indices
+        turn_BK = torch.arange(count, device=device) % candidate_BM.sum(dim=1, keepdim=True).clamp_min(1)
+        return Draws(count, memory_rows, order_BM.gather(1, turn_BK))

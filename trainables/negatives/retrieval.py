@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from trainables.negatives.candidates import draws_in_proportion, of_other_keys, scoring_operation
+from trainables.negatives.candidates import draws_in_proportion, of_other_keys, scoring_operation, similarities
 from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
 
 
@@ -23,6 +23,7 @@ class Retrieval(NegativesMember):
 
     name: Literal["retrieval"] = "retrieval"
     count: int = Field(64, ge=1, le=10_000_000)
+    mode: Literal["exact"] = "exact"  # each anchor has a distribution of its own
     sharpness: float = Field(5.0, ge=0, le=100)
     explore: float = Field(0.2, gt=0, le=1)
     corrected: bool = True
@@ -46,10 +47,11 @@ class RetrievalNegatives:
         """K rows for each anchor."""
         candidate_BM = of_other_keys(anchors, rows)
         candidates_B = candidate_BM.sum(dim=1)
-        score_BM = self.config.sharpness * anchors.sharpness * (anchors.student_BD @ rows.against_MD.T)
+        sharpness = self.config.sharpness * anchors.sharpness
+        score_BM = sharpness * similarities(anchors.student_BD, rows.against_MD)
         signal_BM = score_BM.masked_fill(~candidate_BM, -math.inf).softmax(dim=1)
         explore = self.config.explore
         q_BM = (1 - explore) * signal_BM + explore * candidate_BM / candidates_B.unsqueeze(1)
         row_BK = draws_in_proportion(q_BM, count, generator)
-        logq_BK = q_BM.gather(1, row_BK).log()
-        return Draws(row_BK, logq_BK, candidates_B, weighted=self.config.corrected)
+        weight_BK = 1 / (q_BM.gather(1, row_BK) * candidates_B.unsqueeze(1)) if self.config.corrected else None
+        return Draws(count, len(rows.key_M), row_BK, weight_BK)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from trainables.negatives.candidates import of_other_keys, scoring_operation, uniform_draws
+from trainables.negatives.candidates import of_other_keys, scoring_operation, similarities, uniform_rows
 from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
 
 
@@ -25,6 +25,7 @@ class Ring(NegativesMember):
 
     name: Literal["ring"] = "ring"
     count: int = Field(64, ge=1, le=10_000_000)
+    mode: Literal["exact"] = "exact"  # each anchor has a ring of its own
     lower: float = Field(0.5, ge=0, lt=1)
     upper: float = Field(0.99, gt=0, le=1)
     anneal: bool = True
@@ -59,8 +60,9 @@ class RingNegatives:
         closed = anchors.progress if self.config.anneal else 1.0
         lower, upper = closed * self.config.lower, (1 - closed) + closed * self.config.upper
         candidate_BM = of_other_keys(anchors, rows)
-        score_BM = anchors.student_BD @ rows.against_MD.T
-        return uniform_draws(_between(score_BM, candidate_BM, lower, upper), count, generator)
+        score_BM = similarities(anchors.student_BD, rows.against_MD)
+        row_BK = uniform_rows(_between(score_BM, candidate_BM, lower, upper), count, generator)
+        return Draws(count, len(rows.key_M), row_BK)
 
 
 def _between(score_BM: Tensor, candidate_BM: Tensor, lower: float, upper: float) -> Tensor:

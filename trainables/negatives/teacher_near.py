@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainables.negatives.candidates import of_other_keys, scoring_operation, uniform_draws, uniforms
+from trainables.negatives.candidates import of_other_keys, scoring_operation, similarities, uniform_rows, uniforms
 from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
 
 
@@ -24,6 +24,7 @@ class TeacherNear(NegativesMember):
 
     name: Literal["teacher_near"] = "teacher_near"
     count: int = Field(64, ge=1, le=10_000_000)
+    mode: Literal["exact"] = "exact"  # each anchor has neighbours of its own
     near: float = Field(0.5, ge=0, lt=1)
     neighbours: int = Field(64, ge=1, le=10_000_000)
 
@@ -45,13 +46,13 @@ class TeacherNearNegatives:
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
         """K rows for each anchor."""
         candidate_BM = of_other_keys(anchors, rows)
-        near_BM = _nearest(anchors.teacher_BD @ rows.teacher_MD.T, candidate_BM, self.config.neighbours)
-        near, any_of_all = (uniform_draws(mask_BM, count, generator) for mask_BM in (near_BM, candidate_BM))
+        near_BM = _nearest(similarities(anchors.teacher_BD, rows.teacher_MD), candidate_BM, self.config.neighbours)
+        near_BK, any_BK = (uniform_rows(mask_BM, count, generator) for mask_BM in (near_BM, candidate_BM))
         is_near_BK = uniforms(len(near_BM), count, generator, near_BM.device) < self.config.near
-        row_BK = torch.where(is_near_BK, near.row_BK, any_of_all.row_BK)
-        q_BK = self.config.near / near.candidates_B.unsqueeze(1) * near_BM.gather(1, row_BK)
-        q_BK = q_BK + (1 - self.config.near) / any_of_all.candidates_B.unsqueeze(1)
-        return Draws(row_BK, q_BK.log(), any_of_all.candidates_B)
+        row_BK = torch.where(is_near_BK, near_BK, any_BK)
+        near_B1, candidates_B1 = (mask_BM.sum(dim=1, keepdim=True) for mask_BM in (near_BM, candidate_BM))
+        q_BK = self.config.near / near_B1 * near_BM.gather(1, row_BK) + (1 - self.config.near) / candidates_B1
+        return Draws(count, len(rows.key_M), row_BK, 1 / (q_BK * candidates_B1))
 
 
 def _nearest(score_BM: Tensor, candidate_BM: Tensor, neighbours: int) -> Tensor:

@@ -5,14 +5,21 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from trainables.negatives.candidates import of_other_keys, uniform_draws
-from trainables.protocols import Anchors, Draws, NegativesMember, Rows
+from trainables.negatives.candidates import (
+    every_row,
+    of_other_keys,
+    ranks,
+    shared_draws,
+    uniform_rows_of_other_keys,
+)
+from trainables.protocols import Anchors, Draws, Mode, NegativesMember, Rows
 
 
 class Uniform(NegativesMember):
     """`count` independent draws for each anchor (with replacement), from all rows that are not of its own key.
 
     Independent draws are what noise-contrastive estimation assumes (Tian et al. 2020, arXiv 1910.10699, section 3.1).
+    In `shared` mode all anchors of a batch share one draw, in `full` mode every row counts `count / candidates` times.
 
     Departures: none.
     """
@@ -22,12 +29,20 @@ class Uniform(NegativesMember):
 
     def build(self) -> "UniformNegatives":
         """The sampler."""
-        return UniformNegatives()
+        return UniformNegatives(self.mode)
 
 
 class UniformNegatives:
     """See `Uniform`."""
 
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
-        """K rows for each anchor."""
-        return uniform_draws(of_other_keys(anchors, rows), count, generator)
+        """K negatives for each anchor."""
+        if self.mode == "exact":
+            return Draws(count, len(rows.key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
+        if self.mode == "full":
+            return every_row(of_other_keys(anchors, rows), count)
+        row_K = ranks(torch.tensor([len(rows.key_M)], device=rows.key_M.device), count, generator)[0]
+        return shared_draws(row_K, rows.key_M[row_K] != anchors.key_B.unsqueeze(1), count, len(rows.key_M))

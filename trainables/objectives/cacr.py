@@ -12,6 +12,7 @@ from trainables.objectives.contrast import (
     contrast_operation,
     log_weights,
     negative_scores,
+    of_rows,
     without_false,
 )
 from trainables.protocols import Contrast, ObjectiveMember, Operation, Shapes, World
@@ -70,9 +71,12 @@ class CACRLoss(nn.Module):
     def _repulsion(self, side: Side, contrast: Contrast) -> Tensor:
         """For each anchor, (B,)."""
         draws, sharpness = contrast.draws, self.config.negative_temperature / contrast.decision.temperature
-        lengths_BK = side.anchor_BD.square().sum(dim=1, keepdim=True) + side.rows_MD.square().sum(dim=1)[draws.row_BK]
-        distance_BK = lengths_BK - 2 * negative_scores(side.anchor_BD, side.rows_MD, draws)
-        score_BK = -sharpness * distance_BK
-        weight_BK = torch.softmax(score_BK + log_weights(draws, score_BK), dim=1)
+        length_BR = of_rows(side.rows_MD.to(side.anchor_BD.dtype).square().sum(dim=1), draws)
+        similarity_BR = negative_scores(side.anchor_BD, side.rows_MD, draws)
+        distance_BR = side.anchor_BD.square().sum(dim=1, keepdim=True) + length_BR - 2 * similarity_BR
+        score_BR = -sharpness * distance_BR
+        weight_BR = torch.softmax(score_BR + log_weights(draws, score_BR), dim=1)
+        if draws.never_BR is not None:
+            distance_BR = distance_BR.masked_fill(draws.never_BR, 0)  # infinite, and of no weight
         own_distance_B = (side.anchor_BD - side.own_BD).square().sum(dim=1)
-        return without_false(draws, (weight_BK * distance_BK).sum(dim=1), own_distance_B)
+        return without_false(draws, (weight_BR * distance_BR).sum(dim=1), own_distance_B)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.protocols import Contrast, Draws, Operation, Shapes
 
 BYTES_PER_VALUE = 4  # float32
@@ -40,12 +41,18 @@ def positive_scores(anchor_BD: Tensor, positive_BD: Tensor) -> Tensor:
 
 
 def negative_scores(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> Tensor:
-    """Inner product of each anchor with the K rows drawn for it, (B, K).
+    """Inner product of each anchor with the rows that it is held against, (B, R); minus infinity for no negatives.
 
-    All M products are made and the drawn ones picked: for the memories of small tasks one matrix product is faster than
-    a gather of B x K rows, and nothing of size B x K x D is ever stored.
+    For statistics that no kernel sums up. For draws of their own all M products are made and the drawn ones picked:
+    nothing of size B x K x D is ever stored.
     """
-    return (anchor_BD @ rows_MD.T).gather(1, draws.row_BK)
+    rows_MD = rows_MD.to(anchor_BD.dtype)
+    if draws.row_BR is not None and draws.shared:
+        score_BR = anchor_BD @ rows_MD[draws.row_BR[0]].T
+    else:
+        score_BM = anchor_BD @ rows_MD.T
+        score_BR = score_BM if draws.row_BR is None else score_BM.gather(1, draws.row_BR)
+    return score_BR if draws.never_BR is None else score_BR.masked_fill(draws.never_BR, -math.inf)
 
 
 def row_scores(contrast: Contrast, anchor_BD: Tensor, rows_MD: Tensor, temperature: float | Tensor) -> Tensor:
@@ -53,7 +60,7 @@ def row_scores(contrast: Contrast, anchor_BD: Tensor, rows_MD: Tensor, temperatu
 
     In double precision from here on: a divergence is a small difference of large numbers.
     """
-    score_BM = (anchor_BD @ rows_MD.T).double() / temperature
+    score_BM = (anchor_BD @ rows_MD.to(anchor_BD.dtype).T).double() / temperature
     own_BM = contrast.key_B.unsqueeze(1) == contrast.rows.key_M
     return score_BM.masked_fill(own_BM, torch.finfo(score_BM.dtype).min)
 
@@ -80,40 +87,48 @@ def divergence(target_surprisal_BA: Tensor, surprisal_BA: Tensor) -> Tensor:
     return (target_surprisal_BA.neg().exp() * (surprisal_BA - target_surprisal_BA)).sum(dim=1).mean()
 
 
-def log_importance(draws: Draws) -> Tensor:
-    """log of (uniform over the candidates / proposal) for each draw, (B, K): zero for a uniform sampler.
-
-    Weighted so, a sum over draws is an unbiased estimate of the sum under uniform sampling. Draws that are wanted as
-    they came weigh 1.
-    """
-    if not draws.weighted:
-        return torch.zeros_like(draws.logq_BK)
-    return -draws.logq_BK - draws.candidates_B.to(draws.logq_BK.dtype).log().unsqueeze(1)
+def of_rows(value_M: Tensor, draws: Draws) -> Tensor:
+    """A value of every row of the memory, for the rows that each anchor is held against: (B, R) or (1, R)."""
+    return value_M.unsqueeze(0) if draws.row_BR is None else value_M[draws.row_BR]
 
 
-def log_weights(draws: Draws, score_BK: Tensor) -> Tensor:
-    """log of how often each drawn negative counts, (B, K); `score_BK` is similarity over temperature.
+def log_importance(draws: Draws, anchors: Tensor) -> Tensor:
+    """log of how often each row counts, before any tilt, (B, R): minus infinity for rows that are no negatives."""
+    shape = (len(anchors), draws.held)
+    weight_BR = anchors.new_ones(1, 1) if draws.weight_BR is None else draws.weight_BR.to(anchors.dtype)
+    log_weight_BR = weight_BR.log().expand(shape)
+    return log_weight_BR if draws.never_BR is None else log_weight_BR.masked_fill(draws.never_BR, -math.inf)
+
+
+def log_weights(draws: Draws, score_BR: Tensor) -> Tensor:
+    """log of how often each negative counts, (B, R); `score_BR` is similarity over temperature.
 
     Importance, times the tilt ``exp(sharpness * score)`` over its mean (Robinson et al. 2021, arXiv 2010.04592).
     The mean is that over untilted draws, estimated from the same ones; gradient flows through it as in the paper.
     """
-    importance_BK = log_importance(draws)
+    importance_BR = log_importance(draws, score_BR)
     if draws.sharpness == 0:
-        return importance_BK
-    tilted_BK = importance_BK + draws.sharpness * score_BK
-    log_mean_B1 = tilted_BK.logsumexp(dim=1, keepdim=True) - importance_BK.logsumexp(dim=1, keepdim=True)
-    return tilted_BK - log_mean_B1
+        return importance_BR
+    tilted_BR = importance_BR + draws.sharpness * score_BR
+    log_mean_B1 = tilted_BR.logsumexp(dim=1, keepdim=True) - importance_BR.logsumexp(dim=1, keepdim=True)
+    return tilted_BR - log_mean_B1
 
 
-def log_negatives(draws: Draws, positive_B: Tensor, score_BK: Tensor, log_floor: float | Tensor) -> Tensor:
-    """log of the sum over the negatives of exp(score), (B,): weighted, and without the share of false ones.
+def log_negatives(
+    anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float, positive_B: Tensor, log_floor: float | Tensor
+) -> Tensor:
+    """log of the sum over the negatives of exp(scale * a.n), (B,): weighted, and without the share of false ones.
 
-    ``max((sum - prior * K * exp(positive)) / (1 - prior), floor)`` (Chuang et al. 2020, arXiv 2007.00224).
+    ``max((sum - prior * K * exp(positive)) / (1 - prior), floor)`` (Chuang et al. 2020, arXiv 2007.00224). A tilt as
+    in `log_weights` makes the sum one at another scale, over its mean.
     """
-    log_sum_B = (score_BK + log_weights(draws, score_BK)).logsumexp(dim=1)
+    log_sum_B = log_sum_exp(anchor_BD, rows_MD, draws, scale * (1 + draws.sharpness))
+    if draws.sharpness:
+        log_tilted_B = log_sum_exp(anchor_BD, rows_MD, draws, scale * draws.sharpness)
+        log_sum_B = log_sum_B - (log_tilted_B - log_importance(draws, anchor_BD).logsumexp(dim=1))
     if draws.prior == 0:
         return log_sum_B
-    log_false_B = positive_B + math.log(draws.prior * score_BK.shape[1])
+    log_false_B = positive_B + math.log(draws.prior * draws.count)
     kept_B = -torch.expm1((log_false_B - log_sum_B).clamp_max(0))
     some_B = kept_B > 0
     log_kept_B = log_sum_B + torch.where(some_B, kept_B, 1).log() - math.log1p(-draws.prior)
@@ -133,16 +148,21 @@ def without_false(draws: Draws, total_B: Tensor, false_B: Tensor) -> Tensor:
 
 
 def contrast_operation(shapes: Shapes, sides: int, positives: int = 1) -> Operation:
-    """Nominal cost of B x (positives + K) inner products of width D and of their gradient with respect to the anchors.
+    """Nominal cost of B x (positives + R) inner products of width D and of their gradient with respect to the anchors.
 
-    A row that several anchors need crosses the bus once, so at most all rows of the memory are read.
+    R is K, or every row in `full` mode. A row that several anchors need crosses the bus once, so at most all rows of
+    the memory are read; scores are written, and the indices of draws read.
     """
-    pairs = shapes.batch * (positives + shapes.negatives)
-    rows_read = min(pairs, shapes.rows)
+    full, shared = shapes.mode == "full", shapes.mode == "shared"
+    pairs = shapes.batch * (positives + (shapes.rows if full else shapes.negatives))
+    drawn = 0 if full else shapes.negatives if shared else shapes.batch * shapes.negatives
+    rows_read = min(shapes.batch * positives + (shapes.rows if full else drawn), shapes.rows)
+    indices = shapes.batch * positives + drawn
     return Operation(
         name="contrast",
         flops=sides * 2 * 2 * pairs * shapes.width,
-        bytes=sides * (rows_read * shapes.width * BYTES_PER_VALUE + pairs * (BYTES_PER_VALUE + BYTES_PER_INDEX)),
+        bytes=sides
+        * (rows_read * shapes.width * shapes.row_bytes + pairs * BYTES_PER_VALUE + indices * BYTES_PER_INDEX),
     )
 
 
@@ -152,5 +172,5 @@ def rows_operation(shapes: Shapes, sides: int, frozen: int = 0, positives: int =
     return Operation(
         name="contrast_rows",
         flops=(2 * sides + frozen) * 2 * pairs * shapes.width,
-        bytes=(sides + frozen) * (shapes.rows * shapes.width + pairs) * BYTES_PER_VALUE,
+        bytes=(sides + frozen) * (shapes.rows * shapes.width * shapes.row_bytes + pairs * BYTES_PER_VALUE),
     )

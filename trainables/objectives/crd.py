@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from trainables.kernels.log_sum_exp import log_sum_exp
+from trainables.kernels.nce import noise_surprisal
 from trainables.objectives.contrast import (
     Side,
     both_sides,
     contrast_operation,
-    log_importance,
     log_weights,
     negative_scores,
     positive_scores,
@@ -103,14 +104,20 @@ class CRDLoss(nn.Module):
     def _direction(self, side: Side, normaliser: nn.Module, contrast: Contrast, world: World) -> Tensor:
         draws, temperature = contrast.draws, self.temperature * contrast.decision.temperature
         positive_B = positive_scores(side.anchor_BD, side.positive_BD) / temperature
-        negative_BK = negative_scores(side.anchor_BD, side.rows_MD, draws) / temperature
-        log_mean = partial(_log_mean, positive_B, negative_BK, draws, world)
-        log_noise = (normaliser(log_mean, temperature) + math.log(negative_BK.shape[1])).to(positive_B.dtype)
+        log_mean = partial(_log_mean, side, positive_B, draws, temperature, world)
+        log_noise = (normaliser(log_mean, temperature) + math.log(draws.count)).to(positive_B.dtype)
         positive_loss_B = -logsigmoid(positive_B - log_noise)
-        negative_loss_BK = -logsigmoid(log_noise - negative_BK)
-        negative_loss_B = (log_weights(draws, negative_BK).exp() * negative_loss_BK).sum(dim=1)
-        false_loss_B = -logsigmoid(log_noise - positive_B) * negative_BK.shape[1]
+        negative_loss_B = _negative_loss(side, draws, temperature, log_noise)
+        false_loss_B = -logsigmoid(log_noise - positive_B) * draws.count
         return (positive_loss_B + without_false(draws, negative_loss_B, false_loss_B)).mean()
+
+
+def _negative_loss(side: Side, draws: Draws, temperature: float, log_noise: Tensor) -> Tensor:
+    """The surprise at each anchor's negatives being noise, (B,); tilted ones are weighed pair by pair."""
+    if draws.sharpness == 0:
+        return noise_surprisal(side.anchor_BD, side.rows_MD, draws, 1 / temperature, log_noise)
+    score_BR = negative_scores(side.anchor_BD, side.rows_MD, draws) / temperature
+    return (log_weights(draws, score_BR).exp() * -logsigmoid(log_noise - score_BR)).sum(dim=1)
 
 
 class FixedNormaliser(nn.Module):
@@ -155,8 +162,10 @@ class LearnedNormaliser(nn.Module):
         return self.bias
 
 
-def _log_mean(positive_B: Tensor, negative_BK: Tensor, draws: Draws, world: World) -> Tensor:
+@torch.no_grad()
+def _log_mean(side: Side, positive_B: Tensor, draws: Draws, temperature: float, world: World) -> Tensor:
     """log of the mean exp(score) over the whole batch, without gradient; in logs, since exp(1/T) may overflow."""
-    log_scores = torch.cat([positive_B.unsqueeze(1), negative_BK + log_importance(draws)], dim=1)
-    own = log_scores.detach().double().flatten().logsumexp(dim=0, keepdim=True)
-    return world.gather(own).logsumexp(dim=0) - math.log(world.size * log_scores.numel())
+    log_negatives_B = log_sum_exp(side.anchor_BD, side.rows_MD, draws, 1 / temperature)
+    log_scores_B = torch.logaddexp(positive_B.double(), log_negatives_B.double())
+    pairs = world.size * len(positive_B) * (1 + draws.count)
+    return world.gather(log_scores_B.logsumexp(dim=0, keepdim=True)).logsumexp(dim=0) - math.log(pairs)

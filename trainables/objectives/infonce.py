@@ -12,7 +12,6 @@ from trainables.objectives.contrast import (
     both_sides,
     contrast_operation,
     log_negatives,
-    negative_scores,
     positive_scores,
 )
 from trainables.protocols import Contrast, Half, ObjectiveMember, Operation, Reads, Shapes, World
@@ -96,8 +95,7 @@ class InfoNCELoss(nn.Module):
     def _direction(self, contrast: Contrast, anchor_BD: Tensor, positive_BD: Tensor, rows_MD: Tensor) -> Tensor:
         temperature = self.config.temperature * contrast.decision.temperature
         positive_B = positive_scores(anchor_BD, positive_BD) / temperature
-        negative_BK = negative_scores(anchor_BD, rows_MD, contrast.draws) / temperature
-        log_floor = math.log(negative_BK.shape[1]) - 1 / temperature
-        against_B = log_negatives(contrast.draws, positive_B, negative_BK, log_floor)
+        log_floor = math.log(contrast.draws.count) - 1 / temperature
+        against_B = log_negatives(anchor_BD, rows_MD, contrast.draws, 1 / temperature, positive_B, log_floor)
         # log(1 + exp(against - positive)), which keeps its digits where the loss is small
         return -logsigmoid(positive_B - against_B).mean()

@@ -12,8 +12,9 @@ from trainables.objectives.contrast import (
     Side,
     both_sides,
     contrast_operation,
+    log_importance,
     log_negatives,
-    negative_scores,
+    of_rows,
     positive_scores,
     rows_operation,
 )
@@ -84,8 +85,8 @@ def _prototype_loss(side: Side, contrast: Contrast) -> Tensor:
     own_BM = (contrast.key_B.unsqueeze(1) == rows.key_M) & (rows.key_M != NOBODY)
     own_B = own_BM.int().argmax(dim=1)
     positive_B = positive_scores(side.anchor_BD, side.rows_MD[own_B]) / concentration_M[own_B]
-    concentration_BK = concentration_M[draws.row_BK]
-    negative_BK = negative_scores(side.anchor_BD, side.rows_MD, draws) / concentration_BK
-    log_floor_B = (-1 / concentration_BK).logsumexp(dim=1)
-    against_B = log_negatives(draws, positive_B, negative_BK, log_floor_B)
+    log_floor_B = (log_importance(draws, side.anchor_BD) - 1 / of_rows(concentration_M, draws)).logsumexp(dim=1)
+    # a score at a row's own spread is one with the row over that spread
+    spread_MD = side.rows_MD / concentration_M.unsqueeze(1)
+    against_B = log_negatives(side.anchor_BD, spread_MD, draws, 1.0, positive_B, log_floor_B)
     return torch.where(own_BM.any(dim=1), -logsigmoid(positive_B - against_B), 0)

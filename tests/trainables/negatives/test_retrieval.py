@@ -23,7 +23,10 @@ def test_states_the_softmax_of_similarity_with_some_exploration(
         row: (1 - explore) * math.exp(sharpness * factor * score_M[row]) / total + explore / len(others)
         for row in others
     }
-    stated = dict(zip(drawn.row_BK[0].tolist(), drawn.logq_BK[0].exp().tolist(), strict=True))
+    assert drawn.row_BR is not None
+    assert drawn.weight_BR is not None
+    q_K = 1 / (drawn.weight_BR[0] * len(others))
+    stated = dict(zip(drawn.row_BR[0].tolist(), q_K.tolist(), strict=True))
     assert stated == pytest.approx(expected, rel=1e-5)
 
 
@@ -31,9 +34,11 @@ def test_says_whether_its_draws_are_the_target() -> None:
     anchors, rows = alike(0, 3), memory()
     corrected = Retrieval().build().draw(anchors, rows, 20, seeded(0))
     target = Retrieval(corrected=False).build().draw(anchors, rows, 20, seeded(0))
-    assert (corrected.weighted, target.weighted) == (True, False)
-    assert torch.equal(corrected.row_BK, target.row_BK)
-    assert torch.equal(corrected.logq_BK, target.logq_BK)  # log q stays what it is
+    assert corrected.row_BR is not None
+    assert target.row_BR is not None
+    assert corrected.weight_BR is not None
+    assert target.weight_BR is None
+    assert torch.equal(corrected.row_BR, target.row_BR)
 
 
 def test_estimates_a_sum_of_signals_better_than_uniform_draws() -> None:
@@ -42,6 +47,7 @@ def test_estimates_a_sum_of_signals_better_than_uniform_draws() -> None:
     scatter = []
     for explore in (0.2, 1.0):  # 1.0 is uniform
         drawn = Retrieval(sharpness=5.0, explore=explore).build().draw(anchors, rows, 4, seeded(0))
-        weight_BK = 1 / (drawn.logq_BK.exp() * drawn.candidates_B.unsqueeze(1))
-        scatter.append(float((weight_BK * signal_M[drawn.row_BK]).mean(dim=1).std()))
+        assert drawn.row_BR is not None
+        assert drawn.weight_BR is not None
+        scatter.append(float((drawn.weight_BR * signal_M[drawn.row_BR]).mean(dim=1).std()))
     assert scatter[0] < 0.5 * scatter[1]

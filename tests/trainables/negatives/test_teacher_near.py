@@ -19,7 +19,9 @@ def test_states_the_mixture_of_the_nearest_and_all(near: float, neighbours: int)
     score_M = (anchors.teacher_BD @ rows.teacher_MD.T)[0]
     nearest = sorted(others, key=lambda row: -float(score_M[row]))[:neighbours]
     expected = {row: (1 - near) / len(others) + (near / len(nearest) if row in nearest else 0) for row in others}
-    stated = dict(zip(drawn.row_BK[0].tolist(), drawn.logq_BK[0].exp().tolist(), strict=True))
+    assert drawn.row_BR is not None
+    assert drawn.weight_BR is not None
+    q_K = 1 / (drawn.weight_BR[0] * len(others))
+    stated = dict(zip(drawn.row_BR[0].tolist(), q_K.tolist(), strict=True))
     assert stated == pytest.approx(expected, rel=1e-5)
-    assert drawn.candidates_B.tolist() == [len(others)]
-    assert torch.bincount(drawn.row_BK[0], minlength=M)[others].min() > 0
+    assert torch.bincount(drawn.row_BR[0], minlength=M)[others].min() > 0

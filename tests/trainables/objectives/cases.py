@@ -26,8 +26,7 @@ class Case:
     """A random contrast with all that any objective reads.
 
     Among the rows there are some of the anchors' own keys, some of the same key and some of nobody; with more negatives
-    than rows, rows are drawn more than once. `proposal`: how draws came, `corrected` and `as_drawn` from some other
-    distribution than the uniform one.
+    than rows, rows are drawn more than once. `proposal`: how draws of their own came, `uniform` or `skewed`.
     """
 
     batch: int
@@ -37,6 +36,7 @@ class Case:
     classes: int
     past_positives: bool
     proposal: str
+    mode: str
     sharpness: float
     prior: float
     factor: float
@@ -85,15 +85,19 @@ class Case:
         )
 
     def draws(self, key_B: Tensor, key_M: Tensor, generator: torch.Generator) -> Draws:
-        """Rows of other keys than the anchor's."""
-        candidate_BM = (key_B.unsqueeze(1) != key_M).double()
-        row_BK = torch.multinomial(candidate_BM, self.negatives, replacement=True, generator=generator)
-        candidates_B = candidate_BM.sum(dim=1).long()
-        logq_BK = -candidates_B.to(self.dtype).log().unsqueeze(1).expand_as(row_BK)
-        if self.proposal != "uniform":
-            logq_BK = logq_BK - torch.rand(row_BK.shape, generator=generator, dtype=self.dtype)
-        weighted = self.proposal != "as_drawn"
-        return Draws(row_BK, logq_BK, candidates_B, self.sharpness, self.prior, weighted)
+        """Rows of other keys than the anchor's; row 0 is one of them, and always among those that anchors share."""
+        candidate_BM = key_B.unsqueeze(1) != key_M
+        draws = Draws(self.negatives, self.rows, sharpness=self.sharpness, prior=self.prior)
+        if self.mode == "exact":
+            row_BK = torch.multinomial(candidate_BM.double(), self.negatives, replacement=True, generator=generator)
+            weight_BK = torch.rand(row_BK.shape, generator=generator, dtype=self.dtype).exp()
+            return replace(draws, row_BR=row_BK, weight_BR=None if self.proposal == "uniform" else weight_BK)
+        if self.mode == "shared":
+            row_K = torch.randint(self.rows, (self.negatives,), generator=generator)
+            row_K[0] = 0
+            draws, candidate_BM = replace(draws, row_BR=row_K.unsqueeze(0)), candidate_BM[:, row_K]
+        weight_B1 = self.negatives / candidate_BM.sum(dim=1, keepdim=True)
+        return replace(draws, weight_BR=weight_B1.to(self.dtype), never_BR=~candidate_BM)
 
 
 def cases(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[Case]:
@@ -105,7 +109,8 @@ def cases(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[Case]:
         "negatives": st.integers(1, 8),
         "classes": st.integers(2, 6),
         "past_positives": st.booleans(),
-        "proposal": st.sampled_from(["uniform", "corrected", "as_drawn"]),
+        "proposal": st.sampled_from(["uniform", "skewed"]),
+        "mode": st.sampled_from(["exact", "shared", "full"]),
         "sharpness": st.sampled_from([0.0, 0.5, 2.0]),
         "prior": st.just(0.0),
         "factor": st.sampled_from([1.0, 0.8]),
@@ -164,7 +169,6 @@ def on_paper(student: Tensor, teacher: Tensor, rows: Tensor, negatives: int = 1,
     """Every anchor against `negatives` uniform draws, the rows in turn; none is of an anchor's key."""
     batch, count = len(student), len(rows)
     row_BK = (torch.arange(negatives) % count).expand(batch, negatives)
-    logq_BK = torch.full((batch, negatives), float(count), dtype=torch.float64).log().neg()
     samples = torch.arange(batch)
     contrast = Contrast(
         sample_B=samples,
@@ -174,7 +178,7 @@ def on_paper(student: Tensor, teacher: Tensor, rows: Tensor, negatives: int = 1,
         positive_student_BD=student,
         positive_teacher_BD=teacher,
         rows=Rows(rows, rows, torch.full((count,), NOBODY), torch.full((count,), NOBODY)),
-        draws=Draws(row_BK, logq_BK, torch.full((batch,), count)),
+        draws=Draws(negatives, count, row_BK),
     )
     return replace(contrast, **changes)
 

@@ -1,6 +1,7 @@
 """Weights of drawn negatives, and what is left of them without false ones."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,26 +17,28 @@ from trainables.objectives.contrast import (
 )
 from trainables.protocols import Draws, Shapes
 
-ROW = torch.zeros(1, 2, dtype=torch.long)
-UNIFORM = Draws(ROW, -torch.tensor([5]).log().expand(1, 2), torch.tensor([5]))
-SKEWED = Draws(ROW, torch.tensor([[0.5, 0.1]], dtype=torch.float64).log(), torch.tensor([5]))
+ROW = torch.arange(2).unsqueeze(0)
+PLAIN = Draws(2, 2, ROW)
+SKEWED = Draws(2, 2, ROW, weight_BR=torch.tensor([[0.4, 2.0]], dtype=torch.float64))
+ANCHOR = torch.ones(1, 1, dtype=torch.float64)
 
 
-def test_importance_is_nothing_for_uniform_draws_and_the_ratio_for_others() -> None:
-    assert torch.equal(log_importance(UNIFORM), torch.zeros(1, 2))
-    expected = torch.tensor([[0.4, 2.0]], dtype=torch.float64).log()
-    torch.testing.assert_close(log_importance(SKEWED), expected, rtol=1e-14, atol=0)
+def rows_of(*scores: float) -> torch.Tensor:
+    """Rows that have these scores with the only anchor."""
+    return torch.tensor(scores, dtype=torch.float64).unsqueeze(1)
 
 
-def test_draws_that_are_wanted_as_they_came_weigh_one() -> None:
-    as_drawn = Draws(ROW, SKEWED.logq_BK, SKEWED.candidates_B, weighted=False)
-    assert torch.equal(log_importance(as_drawn), torch.zeros(1, 2, dtype=torch.float64))
+def test_importance_is_nothing_without_weights_and_their_logarithm_with_them() -> None:
+    assert torch.equal(log_importance(PLAIN, ANCHOR), torch.zeros(1, 2, dtype=torch.float64))
+    torch.testing.assert_close(log_importance(SKEWED, ANCHOR).exp(), SKEWED.weight_BR, rtol=1e-14, atol=0)
+    never = replace(SKEWED, never_BR=torch.tensor([[True, False]]))
+    assert log_importance(never, ANCHOR)[0, 0] == -math.inf
 
 
-@pytest.mark.parametrize("draws", [UNIFORM, SKEWED])
+@pytest.mark.parametrize("draws", [PLAIN, SKEWED])
 def test_a_tilt_moves_weight_and_leaves_its_sum(draws: Draws) -> None:
     score_BK = torch.tensor([[0.3, -1.1]], dtype=torch.float64)
-    tilted = Draws(draws.row_BK, draws.logq_BK, draws.candidates_B, sharpness=1.5)
+    tilted = replace(draws, sharpness=1.5)
     weight_BK, plain_BK = log_weights(tilted, score_BK).exp(), log_weights(draws, score_BK).exp()
     assert weight_BK.sum().item() == pytest.approx(plain_BK.sum().item(), rel=1e-6)
     ratio = (weight_BK / plain_BK)[0]
@@ -44,20 +47,19 @@ def test_a_tilt_moves_weight_and_leaves_its_sum(draws: Draws) -> None:
 
 def test_gradient_flows_through_the_tilt() -> None:
     score_BK = torch.tensor([[0.3, -1.1]], dtype=torch.float64).requires_grad_()
-    tilted = Draws(ROW, UNIFORM.logq_BK, UNIFORM.candidates_B, sharpness=1.0)
+    tilted = replace(PLAIN, sharpness=1.0)
     (gradient,) = torch.autograd.grad(log_weights(tilted, score_BK)[0, 0], score_BK)
     share = torch.softmax(score_BK.detach(), dim=1)[0]  # d log w_0 / d s_j = [j = 0] - share_j
     torch.testing.assert_close(gradient[0], torch.tensor([1.0, 0.0]).double() - share, rtol=1e-12, atol=0)
 
 
 def with_prior(prior: float) -> Draws:
-    return Draws(ROW, UNIFORM.logq_BK, UNIFORM.candidates_B, prior=prior)
+    return replace(PLAIN, prior=prior)
 
 
 def test_false_negatives_are_taken_out_of_the_sum() -> None:
     positive_B = torch.tensor([0.2], dtype=torch.float64)
-    score_BK = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
-    found = log_negatives(with_prior(0.1), positive_B, score_BK, -10.0).exp().item()
+    found = log_negatives(ANCHOR, rows_of(1.0, 2.0), with_prior(0.1), 1.0, positive_B, -10.0).exp().item()
     expected = (math.exp(1) + math.exp(2) - 0.1 * 2 * math.exp(0.2)) / 0.9
     assert found == pytest.approx(expected, rel=1e-14)
 
@@ -65,17 +67,17 @@ def test_false_negatives_are_taken_out_of_the_sum() -> None:
 @pytest.mark.parametrize("positive", [3.0, 1000.0])
 def test_what_is_left_is_never_below_the_floor_and_has_a_finite_gradient_there(positive: float) -> None:
     positive_B = torch.tensor([positive], dtype=torch.float64).requires_grad_()
-    score_BK = torch.tensor([[-1.0, -2.0]], dtype=torch.float64).requires_grad_()
-    found_B = log_negatives(with_prior(0.5), positive_B, score_BK, -7.5)
+    anchor = ANCHOR.clone().requires_grad_()
+    found_B = log_negatives(anchor, rows_of(-1.0, -2.0), with_prior(0.5), 1.0, positive_B, -7.5)
     assert found_B.item() == -7.5
-    gradients = torch.autograd.grad(found_B.sum(), [positive_B, score_BK])
+    gradients = torch.autograd.grad(found_B.sum(), [positive_B, anchor])
     assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in gradients)
 
 
 def test_false_losses_are_taken_out_down_to_zero() -> None:
     total_B, false_B = torch.tensor([4.0, 0.5]), torch.tensor([2.0, 2.0])
     assert without_false(with_prior(0.5), total_B, false_B).tolist() == [6.0, 0.0]
-    assert without_false(UNIFORM, total_B, false_B) is total_B
+    assert without_false(PLAIN, total_B, false_B) is total_B
 
 
 def test_a_surprisal_keeps_its_digits_where_a_probability_is_near_one() -> None:
@@ -92,6 +94,9 @@ def test_nominal_operations_count_products_and_bytes() -> None:
     assert drawn.flops == 2 * 2 * (2 * 2 * 5 * 3)  # sides, forward and backward, multiply-adds of 10 pairs of width 3
     assert drawn.bytes == 2 * (7 * 3 * 4 + 10 * 12)
     assert contrast_operation(shapes, sides=2, positives=2).flops == 2 * 2 * (2 * 2 * 6 * 3)
+    shared, full = (contrast_operation(replace(shapes, mode=mode), sides=2) for mode in ("shared", "full"))
+    assert (shared.flops, shared.bytes) == (drawn.flops, 2 * ((2 + 4) * 3 * 4 + 10 * 4 + (2 + 4) * 8))
+    assert (full.flops, full.bytes) == (2 * 2 * (2 * 2 * 8 * 3), 2 * (7 * 3 * 4 + 16 * 4 + 2 * 8))
     rows = rows_operation(shapes, sides=1, frozen=1)
     assert rows.flops == 3 * (2 * 2 * 8 * 3)  # the frozen product has no backward
     assert rows.bytes == 2 * (7 * 3 + 16) * 4

@@ -66,7 +66,7 @@ def test_learned_normaliser(case: Case, temperature: float, samples: int) -> Non
 
 
 def contrasts() -> list[Any]:
-    case = Case(4, 5, 8, 6, 3, True, "uniform", 0.0, 0.0, 1.0, torch.float32, 5)
+    case = Case(4, 5, 8, 6, 3, True, "uniform", "exact", 0.0, 0.0, 1.0, torch.float32, 5)
     return [case.contrast(0), case.contrast(1)]
 
 

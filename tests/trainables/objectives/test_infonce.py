@@ -78,7 +78,7 @@ def test_the_gradient_pulls_by_what_the_positive_lacks() -> None:
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("positive", ["current", "memory", "view"])
 def test_without_sharpness_and_prior_a_hard_sampler_changes_no_bit(symmetric: bool, positive: str) -> None:
-    case = Case(4, 5, 8, 6, 3, False, "uniform", 0.0, 0.0, 1.0, torch.float32, 5)
+    case = Case(4, 5, 8, 6, 3, False, "uniform", "exact", 0.0, 0.0, 1.0, torch.float32, 5)
     objective, contrast = InfoNCE(symmetric=symmetric, positive=positive).build(), case.contrast()
     hard = replace(contrast, draws=replace(contrast.draws, sharpness=0.0 * 3.0, prior=0.0))
     assert torch.equal(objective(hard, WORLD), objective(contrast, WORLD))

@@ -44,10 +44,8 @@ def prototypes(batch: Contrast, key_B: list[int], concentration: list[float], ro
         torch.arange(count),
         concentration_M=torch.tensor(concentration, dtype=torch.float64),
     )
-    candidates_B = torch.full((len(key_B),), count - 1)
-    row_BK_ = torch.tensor(row_BK)
-    logq_BK = -candidates_B.double().log().unsqueeze(1).expand_as(row_BK_)
-    return replace(batch, key_B=torch.tensor(key_B), rows=rows, draws=Draws(row_BK_, logq_BK, candidates_B))
+    draws = Draws(len(row_BK[0]), count, torch.tensor(row_BK))
+    return replace(batch, key_B=torch.tensor(key_B), rows=rows, draws=draws)
 
 
 def test_all_similarities_equal() -> None:

@@ -61,7 +61,7 @@ def test_equation(case: Case, temperature: float, weights: tuple[float, ...], fa
 
 
 def contrast() -> Contrast:
-    return Case(4, 5, 8, 6, 3, True, "uniform", 0.0, 0.0, 1.0, torch.float64, 5).contrast()
+    return Case(4, 5, 8, 6, 3, True, "uniform", "exact", 0.0, 0.0, 1.0, torch.float64, 5).contrast()
 
 
 def test_one_term_is_its_weight_times_its_objective() -> None:

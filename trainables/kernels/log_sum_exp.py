@@ -1,0 +1,60 @@
+"""What negatives add to the denominator of a softmax."""
+
+import torch
+from torch import Tensor
+
+from trainables.kernels.blocks import blocks, factor, scores, worth_picking
+from trainables.kernels.gradients import with_slopes
+from trainables.kernels.picks import picks, weighted_sums
+from trainables.kernels.picks import scores as picked_scores
+from trainables.protocols import Draws
+
+
+def log_sum_exp(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float) -> Tensor:
+    """log of the sum over the negatives of ``exp(scale * a.n)``, each counted by its weight, (B,).
+
+    Minus infinity for an anchor without negatives. Gradient reaches the anchors. Of `draws`, sharpness and prior are
+    the caller's business. One pass: the largest score so far is carried along (Milakov and Gimelshein 2018, arXiv
+    1805.02867).
+    """
+    with torch.no_grad():
+        if worth_picking(draws):
+            value_B, mean_BD = _of_picks(anchor_BD * scale, rows_MD, draws)
+        else:
+            value_B, mean_BD = _of_blocks(anchor_BD * scale, rows_MD, draws if draws.shared else draws.counted)
+    return with_slopes(value_B, (mean_BD * scale, anchor_BD))
+
+
+def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    largest_B1 = torch.full_like(anchor_BD[:, :1], torch.finfo(anchor_BD.dtype).min)
+    sum_B1, sum_BD = torch.zeros_like(largest_B1), torch.zeros_like(anchor_BD)
+    for block in blocks(rows_MD, draws, anchor_BD):
+        score_BR = scores(anchor_BD, block)
+        larger_B1 = torch.maximum(largest_B1, score_BR.amax(dim=1, keepdim=True))
+        share_BR = score_BR.sub_(larger_B1).exp_()
+        if block.weight_BR is not None:
+            share_BR.mul_(block.weight_BR)
+        before_B1 = (largest_B1 - larger_B1).exp_()
+        sum_B1 = sum_B1 * before_B1 + share_BR.sum(dim=1, keepdim=True)
+        sum_BD.mul_(before_B1).addmm_(share_BR, block.rows_RD)
+        largest_B1 = larger_B1
+    value_B, mean_BD = _finished(largest_B1, sum_B1, sum_BD)
+    return value_B + factor(draws, anchor_BD).log().squeeze(1), mean_BD
+
+
+def _of_picks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    value_B, mean_BD = torch.empty_like(anchor_BD[:, 0]), torch.empty_like(anchor_BD)
+    for some, table_MD, row_BK in picks(rows_MD, draws, anchor_BD):
+        score_BK = picked_scores(anchor_BD[some], table_MD, row_BK)
+        largest_B1 = score_BK.amax(dim=1, keepdim=True)
+        share_BK = score_BK.sub_(largest_B1).exp_()
+        if draws.weight_BR is not None:
+            share_BK.mul_(draws.weight_BR[some].to(anchor_BD.dtype))
+        sums_BD = weighted_sums(share_BK, table_MD, row_BK)
+        value_B[some], mean_BD[some] = _finished(largest_B1, share_BK.sum(dim=1, keepdim=True), sums_BD)
+    return value_B, mean_BD
+
+
+def _finished(largest_B1: Tensor, sum_B1: Tensor, sum_BD: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithm (B,), and the mean row (B, D) in proportion to the exponentials; zero where there are none."""
+    return (largest_B1 + sum_B1.log()).squeeze(1), torch.where(sum_B1 > 0, sum_BD / sum_B1, 0)

@@ -1,0 +1,62 @@
+"""What negatives cost in noise-contrastive estimation."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from trainables.kernels.blocks import blocks, factor, scores, worth_picking
+from trainables.kernels.gradients import with_slopes
+from trainables.kernels.picks import picks, weighted_sums
+from trainables.kernels.picks import scores as picked_scores
+from trainables.protocols import Draws
+
+_LINEAR = 40.0  # above it, softplus is its argument, in double precision too
+
+
+def noise_surprisal(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float, log_noise: Tensor) -> Tensor:
+    """The sum over the negatives of ``log(1 + exp(scale * a.n - log_noise))``, (B,).
+
+    That is -log of the probability that a negative is noise (Gutmann and Hyvärinen 2010; Tian et al. 2020, arXiv
+    1910.10699, eq. 10). Gradient reaches anchors and `log_noise`, a scalar. Of `draws`, sharpness and prior are the
+    caller's business.
+    """
+    with torch.no_grad():
+        log_noise_ = log_noise.to(anchor_BD.dtype)
+        if worth_picking(draws):
+            value_B, slope_B, slope_BD = _of_picks(anchor_BD * scale, rows_MD, draws, log_noise_)
+        else:
+            if not draws.shared:
+                draws = draws.counted
+            value_B, slope_B, slope_BD = _of_blocks(anchor_BD * scale, rows_MD, draws, log_noise_)
+    return with_slopes(value_B, (slope_BD * scale, anchor_BD), (-slope_B.to(log_noise.dtype), log_noise))
+
+
+def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    value_B, slope_B = (torch.zeros_like(anchor_BD[:, 0], dtype=torch.float64) for _ in range(2))
+    slope_BD = torch.zeros_like(anchor_BD)
+    for block in blocks(rows_MD, draws, anchor_BD):
+        odds_BR = scores(anchor_BD, block).sub_(log_noise)
+        loss_BR = softplus(odds_BR, threshold=_LINEAR)
+        share_BR = odds_BR.sigmoid_()
+        if block.weight_BR is not None:
+            loss_BR, share_BR = loss_BR.mul_(block.weight_BR), share_BR.mul_(block.weight_BR)
+        value_B += loss_BR.sum(dim=1)
+        slope_B += share_BR.sum(dim=1)
+        slope_BD.addmm_(share_BR, block.rows_RD)
+    factor_B1 = factor(draws, anchor_BD)
+    value_B, slope_B = (sum_B.to(anchor_BD.dtype).mul_(factor_B1.squeeze(1)) for sum_B in (value_B, slope_B))
+    return value_B, slope_B, slope_BD.mul_(factor_B1)
+
+
+def _of_picks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    value_B, slope_B = (torch.empty_like(anchor_BD[:, 0]) for _ in range(2))
+    slope_BD = torch.empty_like(anchor_BD)
+    for some, table_MD, row_BK in picks(rows_MD, draws, anchor_BD):
+        odds_BK = picked_scores(anchor_BD[some], table_MD, row_BK).sub_(log_noise)
+        loss_BK, share_BK = softplus(odds_BK, threshold=_LINEAR), odds_BK.sigmoid()
+        if draws.weight_BR is not None:
+            weight_BK = draws.weight_BR[some].to(anchor_BD.dtype)
+            loss_BK, share_BK = loss_BK.mul_(weight_BK), share_BK.mul_(weight_BK)
+        value_B[some], slope_B[some] = loss_BK.sum(dim=1), share_BK.sum(dim=1)
+        slope_BD[some] = weighted_sums(share_BK, table_MD, row_BK)
+    return value_B, slope_B, slope_BD
