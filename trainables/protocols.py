@@ -199,6 +199,14 @@ class Draws:
         return self.rows if self.row_BR is None else self.row_BR.shape[1]
 
     @cached_property
+    def never_pairs(self) -> tuple[Tensor, Tensor]:
+        """Anchors and places of the pairs that `never_BR` excludes, in the order of their places."""
+        assert self.never_BR is not None
+        anchor_P, place_P = self.never_BR.nonzero(as_tuple=True)
+        order_P = place_P.argsort()
+        return anchor_P[order_P], place_P[order_P]
+
+    @cached_property
     def counted(self) -> "Draws":
         """The same as a weight for every row of the memory: how often each anchor drew it; for draws of their own."""
         assert self.row_BR is not None

@@ -15,14 +15,21 @@ _SCORES = 2**17
 #: picked rows are read one by one, the others by matrix products (`benchmarks.contrast` prints both).
 _PICK = 9
 
+#: Of the pairs of a block, the share that is excluded one by one; where it is more, by a mask of all pairs.
+_SPARSE = 0.01
+
 
 @dataclass(frozen=True)
 class Block:
-    """Some of the rows, and what of `Draws` belongs to them; `weight_BR` only where rows differ in it (`factor`)."""
+    """The scores of some rows (B, R), minus infinity for rows that are no negatives of an anchor, and a place to work.
 
+    `weight_BR` is there only where rows differ in it (see `factor`).
+    """
+
+    score_BR: Tensor
     rows_RD: Tensor
     weight_BR: Tensor | None
-    never_BR: Tensor | None
+    scratch_BR: Tensor
 
 
 def worth_picking(draws: Draws) -> bool:
@@ -30,26 +37,20 @@ def worth_picking(draws: Draws) -> bool:
     return not draws.shared and _PICK * draws.count < draws.rows
 
 
-def blocks(rows_MD: Tensor, draws: Draws, like: Tensor) -> Iterator[Block]:
-    """The rows that all anchors share, in the type of number of the anchors `like` (B, D)."""
+def blocks(rows_MD: Tensor, draws: Draws, anchor_BD: Tensor) -> Iterator[Block]:
+    """The rows that all anchors share, in the anchors' type of number. A block is overwritten by the next one."""
     held = rows_MD if draws.row_BR is None else draws.row_BR[0]
-    size = max(256, _SCORES // len(like))
+    size = max(256, _SCORES // len(anchor_BD))
+    # memory that is taken anew for each block costs more than what is computed in it
+    space = anchor_BD.new_empty(2, len(anchor_BD) * min(size, len(held)))
+    exclude = _Excluded(draws)
     for start in range(0, len(held), size):
-        place = slice(start, start + size)
-        rows_RD = held[place] if draws.row_BR is None else rows_MD.index_select(0, held[place])
-        never_BR = None if draws.never_BR is None else draws.never_BR[:, place]
-        yield Block(rows_RD.to(like.dtype), _weights(draws, place, like), never_BR)
-
-
-def _weights(draws: Draws, place: slice, like: Tensor) -> Tensor | None:
-    weight_BR = draws.weight_BR
-    return None if weight_BR is None or weight_BR.shape[1] == 1 else weight_BR[:, place].to(like.dtype)
-
-
-def scores(anchor_BD: Tensor, block: Block) -> Tensor:
-    """Inner products, (B, R); minus infinity for rows that are no negatives of an anchor."""
-    score_BR = anchor_BD @ block.rows_RD.T
-    return score_BR if block.never_BR is None else score_BR.masked_fill_(block.never_BR, -torch.inf)
+        place = slice(start, min(start + size, len(held)))
+        rows_RD = (held[place] if draws.row_BR is None else rows_MD.index_select(0, held[place])).to(anchor_BD.dtype)
+        score_BR, scratch_BR = space[:, : len(anchor_BD) * len(rows_RD)].view(2, len(anchor_BD), -1)
+        torch.mm(anchor_BD, rows_RD.T, out=score_BR)
+        exclude(score_BR, place)
+        yield Block(score_BR, rows_RD, _weights(draws, place, anchor_BD), scratch_BR)
 
 
 def factor(draws: Draws, like: Tensor) -> Tensor:
@@ -58,3 +59,29 @@ def factor(draws: Draws, like: Tensor) -> Tensor:
     if weight_BR is None or weight_BR.shape[1] > 1:
         return like.new_ones(len(like), 1)
     return weight_BR.to(like.dtype)
+
+
+def _weights(draws: Draws, place: slice, like: Tensor) -> Tensor | None:
+    weight_BR = draws.weight_BR
+    return None if weight_BR is None or weight_BR.shape[1] == 1 else weight_BR[:, place].to(like.dtype)
+
+
+class _Excluded:
+    """Takes the scores of rows that are no negatives to minus infinity: few of them pair by pair, in their order."""
+
+    def __init__(self, draws: Draws) -> None:
+        self.never_BR, self.done = draws.never_BR, 0
+        self.pairs: tuple[Tensor, Tensor] | None = None
+        if draws.never_BR is not None and len(draws.never_pairs[0]) <= _SPARSE * draws.never_BR.numel():
+            self.pairs = draws.never_pairs
+
+    def __call__(self, score_BR: Tensor, place: slice) -> None:
+        if self.pairs is None:
+            if self.never_BR is not None:
+                score_BR.masked_fill_(self.never_BR[:, place], -torch.inf)
+            return
+        anchor_P, place_P = self.pairs
+        end = int(torch.searchsorted(place_P, place.stop))
+        mine = slice(self.done, end)
+        score_BR[anchor_P[mine], place_P[mine] - place.start] = -torch.inf
+        self.done = end

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from trainables.kernels.blocks import blocks, factor, scores, worth_picking
+from trainables.kernels.blocks import blocks, factor, worth_picking
 from trainables.kernels.gradients import with_slopes
-from trainables.kernels.picks import picks, weighted_sums
-from trainables.kernels.picks import scores as picked_scores
+from trainables.kernels.picks import picked_scores, picks, weighted_sums
 from trainables.protocols import Draws
 
 
@@ -29,7 +28,7 @@ def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor
     largest_B1 = torch.full_like(anchor_BD[:, :1], torch.finfo(anchor_BD.dtype).min)
     sum_B1, sum_BD = torch.zeros_like(largest_B1), torch.zeros_like(anchor_BD)
     for block in blocks(rows_MD, draws, anchor_BD):
-        score_BR = scores(anchor_BD, block)
+        score_BR = block.score_BR
         larger_B1 = torch.maximum(largest_B1, score_BR.amax(dim=1, keepdim=True))
         share_BR = score_BR.sub_(larger_B1).exp_()
         if block.weight_BR is not None:

@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from trainables.kernels.blocks import blocks, factor, scores, worth_picking
+from trainables.kernels.blocks import blocks, factor, worth_picking
 from trainables.kernels.gradients import with_slopes
-from trainables.kernels.picks import picks, weighted_sums
-from trainables.kernels.picks import scores as picked_scores
+from trainables.kernels.picks import picked_scores, picks, weighted_sums
 from trainables.protocols import Draws
 
 _LINEAR = 40.0  # above it, softplus is its argument, in double precision too
@@ -35,11 +34,12 @@ def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tens
     value_B, slope_B = (torch.zeros_like(anchor_BD[:, 0], dtype=torch.float64) for _ in range(2))
     slope_BD = torch.zeros_like(anchor_BD)
     for block in blocks(rows_MD, draws, anchor_BD):
-        odds_BR = scores(anchor_BD, block).sub_(log_noise)
-        loss_BR = softplus(odds_BR, threshold=_LINEAR)
+        odds_BR = block.score_BR.sub_(log_noise)
+        loss_BR = torch.ops.aten.softplus.out(odds_BR, 1, _LINEAR, out=block.scratch_BR)
         share_BR = odds_BR.sigmoid_()
         if block.weight_BR is not None:
-            loss_BR, share_BR = loss_BR.mul_(block.weight_BR), share_BR.mul_(block.weight_BR)
+            loss_BR.mul_(block.weight_BR)
+            share_BR.mul_(block.weight_BR)
         value_B += loss_BR.sum(dim=1)
         slope_B += share_BR.sum(dim=1)
         slope_BD.addmm_(share_BR, block.rows_RD)
@@ -56,7 +56,8 @@ def _of_picks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tenso
         loss_BK, share_BK = softplus(odds_BK, threshold=_LINEAR), odds_BK.sigmoid()
         if draws.weight_BR is not None:
             weight_BK = draws.weight_BR[some].to(anchor_BD.dtype)
-            loss_BK, share_BK = loss_BK.mul_(weight_BK), share_BK.mul_(weight_BK)
+            loss_BK.mul_(weight_BK)
+            share_BK.mul_(weight_BK)
         value_B[some], slope_B[some] = loss_BK.sum(dim=1), share_BK.sum(dim=1)
         slope_BD[some] = weighted_sums(share_BK, table_MD, row_BK)
     return value_B, slope_B, slope_BD

@@ -29,7 +29,7 @@ def picks(rows_MD: Tensor, draws: Draws, like: Tensor) -> Iterator[tuple[slice, 
         yield slice(start, start + some), table, torch.arange(row_bK.numel(), device=like.device).view_as(row_bK)
 
 
-def scores(anchor_BD: Tensor, table_MD: Tensor, row_BK: Tensor) -> Tensor:
+def picked_scores(anchor_BD: Tensor, table_MD: Tensor, row_BK: Tensor) -> Tensor:
     """Inner products of each anchor with its rows, (B, K); no row is copied.
 
     That is the gradient of a weighted sum of rows with respect to the weights, which torch makes in one go and offers
