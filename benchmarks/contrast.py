@@ -4,8 +4,8 @@
 
 A step is two embed layers (256 to 128), the negatives' draws, the loss with its value, the backward pass and the update
 of both banks; batch 64, width 128. The baseline (`benchmarks.materialised_crd`) gathers (64, K + 1, 128) rows for both
-directions and lets autograd go back through them. Its second row has malloc told not to give memory back, without which
-half of its time is page faults. Each cell is the least wall time of a process of its own; modes and baseline take turns.
+directions and lets autograd go back through them. Its second row has malloc told not to give memory back: else much of
+its time is page faults. Each cell is the least wall time of some processes of its own; modes and baseline take turns.
 
 The machine's limits are measured in the same run: matrix products (1024 x 1024, the best of several), and reading rows
 by index. "of GEMM" is the nominal arithmetic of a step over its time and that rate. Exit 1 if a claim fails.
@@ -80,7 +80,7 @@ def product_step(cell: Cell) -> Callable[[], Any]:
         loss = objective(contrast, world)
         loss.backward()
         memory.write(batch)
-        return float(loss)
+        return loss.item()
 
     return step
 
@@ -100,7 +100,7 @@ def baseline_step(cell: Cell) -> Callable[[], Any]:
         student_BD, teacher_BD = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
         loss = crd(student_BD, teacher_BD, sample_B)
         loss.backward()
-        return float(loss)
+        return loss.item()
 
     return step
 
@@ -251,9 +251,7 @@ def main() -> int:
         print(json.dumps(vars(measure(Cell(**json.loads(given.cell)), given.threads, given.seconds))))
         return 0
     table = Table(all_cells(given.quick), given.threads, given.repeats, given.seconds)
-    print(
-        f"GEMM {table.gemm / 1e9:.0f} GFLOP/s, rows read by index {table.memory / 1e9:.1f} GB/s, {given.threads} threads"
-    )
+    print(f"{given.threads} threads: GEMM {table.gemm / 1e9:.0f} GFLOP/s, row reads {table.memory / 1e9:.1f} GB/s")
     print("| bank | negatives | step | ms | times faster | than tuned | extra MiB | of GEMM | of row reads |")
     print("|---|---|---|---|---|---|---|---|---|")
     for cell in table.timings:

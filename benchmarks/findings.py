@@ -1,4 +1,4 @@
-"""What contrast buys on digits: six questions, each with seeds, intervals and the compute that it took.
+"""What contrast buys on digits: seven questions, each with seeds, intervals and the compute that it took.
 
     python -m benchmarks.findings [--seeds 5] [--only a c] [--folder results/findings]
 
@@ -206,6 +206,19 @@ def simskip() -> Question:
     return Question("f", heading, arms, (Comparison("simskip", "raw embedding", gains),), gains, choose=True)
 
 
+def modes() -> Question:
+    """At equal steps, that is at equal training and unequal cost."""
+    arms: dict[str, Tree] = {}
+    comparisons = []
+    for objective, tree in OBJECTIVES.items():
+        for count in (16, 256):
+            names = {mode: f"{objective}: {mode}, {count}" for mode in ("exact", "shared", "full")}
+            for mode, name in names.items():
+                arms[name] = {"objective": tree, "negatives": {"name": "uniform", "count": count, "mode": mode}}
+            comparisons += [Comparison(names[mode], names["exact"]) for mode in ("shared", "full")]
+    return Question("g", "Shared draws and the full expectation against independent draws", arms, tuple(comparisons))
+
+
 QUESTIONS: dict[str, Callable[[], Question]] = {
     "a": memory_sampled,
     "b": front,
@@ -213,6 +226,7 @@ QUESTIONS: dict[str, Callable[[], Question]] = {
     "d": crd_against_infonce,
     "e": hybrid,
     "f": simskip,
+    "g": modes,
 }
 
 Measured = dict[str, NDArray[np.float64]]  # by metric: one value for each seed

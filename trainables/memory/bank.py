@@ -86,6 +86,10 @@ class BankMemory(nn.Module):
     def write(self, batch: Batch) -> None:
         """Move the rows of the batch's kept samples."""
         row_B = self.row_N[batch.sample_B]
+        if len(self.key_M) == len(self.row_N):  # all are kept, and no device has to say which
+            move_(self.student_MD, row_B, batch.student_BD, self.momentum)
+            move_(self.teacher_MD, row_B, batch.teacher_BD, self.momentum)
+            return
         kept_B = row_B >= 0
         move_(self.student_MD, row_B[kept_B], batch.student_BD[kept_B], self.momentum)
         move_(self.teacher_MD, row_B[kept_B], batch.teacher_BD[kept_B], self.momentum)

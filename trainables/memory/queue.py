@@ -27,6 +27,7 @@ class Queue(StreamMember):
 class QueueMemory(StreamMemory):
     """See `Queue`."""
 
-    def slots(self, samples: int) -> Tensor:
-        """Those that were written longest ago."""
-        return (self.passed + torch.arange(samples, device=self.passed.device)) % self.size
+    def places(self, samples: int) -> tuple[Tensor, Tensor]:
+        """The slots that were written longest ago; of a batch larger than the queue the last samples stay."""
+        which = torch.arange(max(0, samples - self.size), samples, device=self.passed.device)
+        return (self.passed + which) % self.size, which

@@ -43,4 +43,12 @@ class ReplayMemory(StreamMemory):
         item_B = passed + torch.arange(samples)
         uniform_B = torch.rand(samples, generator=torch_stream(int(self.seed), "replay", passed), dtype=torch.float64)
         drawn_B = (uniform_B * (item_B + 1)).long()
-        return torch.where(item_B < self.size, item_B, drawn_B).to(self.passed.device)
+        return torch.where(item_B < self.size, item_B, drawn_B)
+
+    def places(self, samples: int) -> tuple[Tensor, Tensor]:
+        """The slots of those that are kept, as one sample comes after the other: of several for a slot the last one."""
+        slot_B = self.slots(samples)
+        kept = (slot_B < self.size).nonzero().squeeze(1)
+        slot, group = torch.unique(slot_B[kept], return_inverse=True)
+        last = torch.zeros_like(slot).scatter_reduce(0, group, kept, "amax")
+        return slot.to(self.passed.device), last.to(self.passed.device)

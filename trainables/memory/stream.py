@@ -47,8 +47,8 @@ class StreamMemory(nn.Module):
         self.register_buffer("key_M", torch.full((size,), NOBODY))
         self.register_buffer("passed", torch.tensor(0))
 
-    def slots(self, samples: int) -> Tensor:
-        """Where each of the next samples goes, (samples,); one whose slot is not below `size` is not kept."""
+    def places(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Slots, none of them twice, and which of the next samples goes into each."""
         raise NotImplementedError
 
     def keys(self, sample_B: Tensor) -> Tensor:
@@ -64,14 +64,11 @@ class StreamMemory(nn.Module):
         return batch.student_BD, batch.teacher_BD
 
     def write(self, batch: Batch) -> None:
-        """Put the batch into its slots, one sample after the other: of several for a slot the last one stays."""
-        slot_B = self.slots(len(batch.sample_B))
-        place = (slot_B < self.size).nonzero().squeeze(1)
-        slot, which = torch.unique(slot_B[place], return_inverse=True)
-        last = torch.zeros_like(slot).scatter_reduce(0, which, place, "amax")
-        self.student_MD[slot] = batch.student_BD.detach()[last].to(self.student_MD.dtype)
-        self.teacher_MD[slot] = batch.teacher_BD.detach()[last].to(self.teacher_MD.dtype)
-        self.key_M[slot] = batch.sample_B[last]
+        """Put the batch into its slots."""
+        slot, which = self.places(len(batch.sample_B))
+        self.student_MD[slot] = batch.student_BD.detach()[which].to(self.student_MD.dtype)
+        self.teacher_MD[slot] = batch.teacher_BD.detach()[which].to(self.teacher_MD.dtype)
+        self.key_M[slot] = batch.sample_B[which]
         self.passed += len(batch.sample_B)
 
 

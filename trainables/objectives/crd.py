@@ -120,7 +120,20 @@ def _negative_loss(side: Side, draws: Draws, temperature: float, log_noise: Tens
     return (log_weights(draws, score_BR).exp() * -logsigmoid(log_noise - score_BR)).sum(dim=1)
 
 
-class FixedNormaliser(nn.Module):
+class _Normaliser(nn.Module):
+    """Remembers for which temperature it was set, so that no step waits for a device to say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_for: float | None = None  # as the buffers say; None until they were asked
+        self.register_load_state_dict_post_hook(_ask_again)  # type: ignore[no-untyped-call]  # torch
+
+
+def _ask_again(normaliser: "_Normaliser", _: object) -> None:
+    normaliser.set_for = None
+
+
+class FixedNormaliser(_Normaliser):
     """log mean(exp(score)), fixed at the first batch of each temperature: both are buffers, NaN until then."""
 
     log_mean: Tensor
@@ -133,13 +146,16 @@ class FixedNormaliser(nn.Module):
 
     def forward(self, log_mean: Callable[[], Tensor], temperature: float) -> Tensor:
         """The normaliser of this temperature."""
-        if self.temperature != temperature:
+        if self.set_for is None:
+            self.set_for = float(self.temperature)
+        if self.set_for != temperature:
             self.log_mean.copy_(log_mean())
             self.temperature.fill_(temperature)
+            self.set_for = temperature
         return self.log_mean
 
 
-class LearnedNormaliser(nn.Module):
+class LearnedNormaliser(_Normaliser):
     """A bias that starts from the log mean(exp(score)) of the first batch; `begun` says whether it has."""
 
     begun: Tensor
@@ -152,13 +168,14 @@ class LearnedNormaliser(nn.Module):
     def forward(
         self,
         log_mean: Callable[[], Tensor],
-        temperature: float,  # noqa: ARG002 (learns its way to a new one)
+        temperature: float,
     ) -> Tensor:
         """The bias, with gradient."""
-        if not self.begun:
+        if self.set_for is None and not self.begun:
             with torch.no_grad():
                 self.bias.copy_(log_mean())
             self.begun.fill_(True)
+        self.set_for = temperature
         return self.bias
 
 
