@@ -114,13 +114,12 @@ class _Trial:
         if step in self.config.estimate_steps():
             self._estimate(step)
         samples = self._samples(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.learning_rate_at(step, self.config.steps)
+        self.optimizer.learning_rate = self.config.optimizer.learning_rate_at(step, self.config.steps)
         taken = self.training(samples, step, self.teacher, self.world)
         self.optimizer.zero_grad()
         taken.loss.backward()
         mean_loss = taken.loss.detach().clone()
-        self.world.mean_([mean_loss, *(p.grad for p in self.training.parameters() if p.grad is not None)])
+        self.world.mean_([mean_loss, *self.optimizer.gradients()])
         self._check(step, float(mean_loss))
         self.optimizer.step()
         self.training.commit(taken)
