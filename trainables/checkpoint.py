@@ -5,10 +5,10 @@ import math
 from collections import Counter
 from dataclasses import asdict, astuple, dataclass
 
-import torch
 from torch import Tensor
 
 from trainables.compute import Meter
+from trainables.optimizer import SGD
 from trainables.protocols import Operation
 from trainables.step import TrainingStep
 from trainables.storage import Storage
@@ -34,7 +34,7 @@ class Checkpoints:
     def __init__(self, trial_folder: Storage, config_digest: str) -> None:
         self.storage = trial_folder.folder(config_digest)
 
-    def save(self, training: TrainingStep, optimizer: torch.optim.Optimizer, meter: Meter, progress: Progress) -> None:
+    def save(self, training: TrainingStep, optimizer: SGD, meter: Meter, progress: Progress) -> None:
         """Write the state after `progress.step` steps."""
         tensors = {f"training/{name}": tensor for name, tensor in training.state_dict().items()}
         tensors |= _optimizer_tensors(optimizer)
@@ -47,7 +47,7 @@ class Checkpoints:
             self.storage.delete(f"{name}.json")  # first: without its record a checkpoint does not count
             self.storage.delete(f"{name}.safetensors")
 
-    def restore(self, training: TrainingStep, optimizer: torch.optim.Optimizer, meter: Meter) -> Progress:
+    def restore(self, training: TrainingStep, optimizer: SGD, meter: Meter) -> Progress:
         """Load the newest checkpoint that is whole; a trial without any starts at step 0."""
         for name in reversed(self._names()):
             try:
@@ -73,7 +73,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(optimizer: SGD) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
         f"optimizer/{parameter}/{key}": value
@@ -83,7 +83,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(optimizer: SGD, tensors: dict[str, Tensor]) -> None:
     state = optimizer.state_dict()
     for name, tensor in tensors.items():
         parameter, key = name.split("/")

@@ -1,5 +1,6 @@
 """The training loop: one trial, from its config to its outcome, as a plain function that knows nothing of Ray."""
 
+import functools
 import logging
 import math
 import time
@@ -114,13 +115,12 @@ class _Trial:
         if step in self.config.estimate_steps():
             self._estimate(step)
         samples = self._samples(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.learning_rate_at(step, self.config.steps)
+        self.optimizer.learning_rate = self.config.optimizer.learning_rate_at(step, self.config.steps)
         taken = self.training(samples, step, self.teacher, self.world)
         self.optimizer.zero_grad()
         taken.loss.backward()
         mean_loss = taken.loss.detach().clone()
-        self.world.mean_([mean_loss, *(p.grad for p in self.training.parameters() if p.grad is not None)])
+        self.world.mean_([mean_loss, *self.optimizer.gradients()])
         self._check(step, float(mean_loss))
         self.optimizer.step()
         self.training.commit(taken)
@@ -153,8 +153,8 @@ class _Trial:
         """This worker's share of a step's samples, and the epoch: a permutation per epoch, its remainder dropped."""
         samples = self.config.task.source_samples
         epoch, position = divmod(step, samples // self.config.batch_size)
-        order = torch.randperm(samples, generator=torch_stream(self.config.seed, "order", epoch))
-        batch_B = order[position * self.config.batch_size :][: self.config.batch_size]
+        first = position * self.config.batch_size
+        batch_B = _order(samples, self.config.seed, epoch)[first : first + self.config.batch_size]
         return batch_B.chunk(self.world.size)[self.world.rank], epoch
 
     def _check(self, step: int, loss: float) -> None:
@@ -178,3 +178,8 @@ class _Trial:
         """Average what batch normalisation has counted: each worker saw its own share of the batches."""
         if self.config.student.batch_statistics:
             self.world.mean_([b for b in self.training.student.buffers() if b.is_floating_point()])
+
+
+@functools.lru_cache(maxsize=1)
+def _order(samples: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(samples, generator=torch_stream(seed, "order", epoch))

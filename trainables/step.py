@@ -1,5 +1,6 @@
 """One training step: the only place, with the loop, where the families meet."""
 
+import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from trainables.compute import Meter, estimate_operations, step_operations
 from trainables.config import TrialConfig
 from trainables.information import best_temperature, infonce_bound
 from trainables.pairing import Pairing, Share
-from trainables.protocols import Batch, Contrast, Decision, Estimates, World
+from trainables.protocols import Batch, Contrast, Decision, Estimates, Operation, World
 from trainables.randomness import stream_seed
 from trainables.teacher import TeacherNetwork
 
@@ -57,6 +58,7 @@ class TrainingStep(nn.Module):
                 self.teacher_head.requires_grad_(config.objective.trains_teacher_head)
             self.objective = config.objective.build()
         self.pairing = Pairing(config)
+        self._operations = functools.cache(self._operations_of)  # steps of the same sizes cost the same
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
 
     def forward(self, samples: Samples, step: int, teacher: TeacherNetwork, world: World) -> Taken:
@@ -92,10 +94,7 @@ class TrainingStep(nn.Module):
 
     def charge(self, meter: Meter, taken: Taken) -> None:
         """Charge what this step did, with the sizes that it had."""
-        shapes = replace(self.config.shapes(), batch=taken.samples)
-        if self.config.objective.draws:
-            shapes = replace(shapes, negatives=taken.negatives)
-        meter.charge(step_operations(self.config, shapes))
+        meter.charge(self._operations(taken.samples, taken.negatives))
 
     def features(self, images: Tensor, teacher: TeacherNetwork) -> Tensor:
         """What the frozen student makes of images, (N, F): evaluation mode, no gradient."""
@@ -121,6 +120,12 @@ class TrainingStep(nn.Module):
         student_ND = normalize(self.student_head(self.features(images, teacher)), dim=1)
         teacher_ND = normalize(self.teacher_head(teacher(images)[0]), dim=1)
         return (student_ND @ teacher_ND.T).unsqueeze(0)
+
+    def _operations_of(self, samples: int, negatives: int) -> list[Operation]:
+        shapes = replace(self.config.shapes(), batch=samples)
+        if self.config.objective.draws:
+            shapes = replace(shapes, negatives=negatives)
+        return step_operations(self.config, shapes)
 
     def _decision(self, step: int) -> Decision:
         source, target = self.information.tolist()

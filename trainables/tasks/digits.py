@@ -14,6 +14,9 @@ from trainables.evidence import ImageSplit, TransferSet
 from trainables.randomness import numpy_stream, per_sample_uniforms
 from trainables.tasks.distortions import Distortion
 
+#: Epochs whose views are kept, 0.3 MB each: those of a trial, since the next one of a sweep mostly has the same seed.
+_EPOCHS_KEPT = 64
+
 _SPLIT_SEED = 0  # the splits are part of the task: no trial may draw its own
 
 
@@ -61,11 +64,11 @@ class DigitsTask:
         self.source = _split(images[is_source], labels[is_source])
         self.transfer_sets = _transfer_sets(config, images[~is_source], labels[~is_source])
         self.digest = self._digest()
+        self._epoch = functools.lru_cache(maxsize=_EPOCHS_KEPT)(functools.partial(_Epoch, config, self.source.images))
 
     def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
         """Augmented source images, a function of (seed, epoch, sample) alone."""
-        uniforms = _augmentation_draws(self.config, seed, epoch)
-        return self.config.augmentation.apply(self.source.images[sample_B], uniforms[sample_B])
+        return self._epoch(seed, epoch).views(sample_B)
 
     def _digest(self) -> str:
         digest = hashlib.sha256()
@@ -81,6 +84,22 @@ class DigitsTask:
 @functools.lru_cache(maxsize=4)
 def _load(config: Digits) -> DigitsTask:
     return DigitsTask(config)
+
+
+class _Epoch:
+    """The views of one epoch: each is made when it is first asked for, and kept."""
+
+    def __init__(self, config: Digits, images: Tensor, seed: int, epoch: int) -> None:
+        self.config, self.images, self.key = config, images, (seed, epoch)
+        self.kept = torch.empty_like(images)
+        self.made_N = torch.zeros(len(images), dtype=torch.bool)
+
+    def views(self, sample_B: Tensor) -> Tensor:
+        if not self.made_N[sample_B].all():
+            uniforms = _augmentation_draws(self.config, *self.key)
+            self.kept[sample_B] = self.config.augmentation.apply(self.images[sample_B], uniforms[sample_B])
+            self.made_N[sample_B] = True
+        return self.kept[sample_B]
 
 
 @functools.lru_cache(maxsize=2)

@@ -111,15 +111,27 @@ def test_the_digest_knows_every_image_and_split() -> None:
 
 @pytest.mark.parametrize("order", ["reversed", "alone", "repeated"])
 def test_views_depend_on_seed_epoch_and_sample_alone(order: str) -> None:
-    task = Digits().load()
     sample_B = torch.tensor([5, 900, 17, 333, 1082, 0, 71])
-    expected = task.views(sample_B, epoch=2, seed=9)
+    expected = DigitsTask(Digits()).views(sample_B, epoch=2, seed=9)
+    task = DigitsTask(Digits())  # which keeps no view yet
     found = {
         "reversed": lambda: task.views(sample_B.flip(0), 2, 9).flip(0),
         "alone": lambda: torch.cat([task.views(sample.unsqueeze(0), 2, 9) for sample in sample_B]),
         "repeated": lambda: task.views(sample_B.repeat(40), 2, 9)[-7:],
     }[order]()
     assert torch.equal(found, expected)
+
+
+def test_views_are_the_same_when_some_or_all_of_them_were_made_before() -> None:
+    sample_B = torch.tensor([5, 900, 17, 333, 1082, 0, 71])
+    expected = DigitsTask(Digits()).views(sample_B, epoch=2, seed=9)
+    task = DigitsTask(Digits())
+    task.views(sample_B[:3], 2, 9).zero_()  # whoever takes a view may write on it
+    for _ in range(2):
+        assert torch.equal(task.views(sample_B, 2, 9), expected)
+    for epoch in range(3, 90):  # more than are kept
+        task.views(sample_B[:1], epoch, 9)
+    assert torch.equal(task.views(sample_B, 2, 9), expected)
 
 
 def test_views_differ_by_seed_epoch_and_sample_and_are_images() -> None:
