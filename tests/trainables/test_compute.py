@@ -34,7 +34,7 @@ from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
 from trainables.protocols import Contrast, Operation, World
 from trainables.step import Samples, TrainingStep
-from trainables.teacher import Teacher
+from trainables.teacher import Shown, Teacher, TeacherOutputs
 from trainables.world import SingleWorld
 
 each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
@@ -79,9 +79,12 @@ def test_networks_and_heads_cost_what_torch_counts_on_a_real_step(config: TrialC
     training.objective = Summed()
     teacher, task = teacher_of(config.teacher, config.task), config.task.load()
     sample_B = torch.arange(BATCH)
-    samples = Samples(sample_B, task.views(sample_B, 0, 0), task.source.label_N, task.views(sample_B, 0, 1))
+    images = task.views(sample_B, 0, 0)
     with FlopCounterMode(display=False) as counter:
-        training(samples, 0, teacher, world).loss.backward()
+        with torch.no_grad():
+            shown = Shown(images, TeacherOutputs(*teacher(images)))
+        samples = Samples(sample_B, shown, task.source.label_N, task.views(sample_B, 0, 1))
+        training(samples, 0, world).loss.backward()
     nominal = sum(
         operation.flops for operation in step_operations(config, config.shapes()) if operation.name in NETWORKS
     )
