@@ -25,7 +25,7 @@ from trainables.device import Device
 from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
 from trainables.memory.queue import Queue
-from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
+from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED
 from trainables.models.adapter import Adapter
 from trainables.models.convnet import ConvNet
 from trainables.negatives.uniform import Uniform
@@ -57,6 +57,38 @@ def test_a_finished_trial_has_cost_exactly_what_was_planned(config: TrialConfig,
     assert tuple(planned) == PLANNED_METRICS
     for name in (COST_S, FLOPS, BYTES):
         assert metrics[name] == planned[name] > 0
+
+
+CACHED = {
+    "image": {"views": 3, "teacher_cache": True},
+    "logits": {"views": 3, "teacher_cache": True, "objective": KD()},
+    "features": {"teacher_cache": True, "objective": InfoNCE(positive="view"), "student": Adapter(hidden=8)},
+}
+
+
+@pytest.mark.parametrize("changes", CACHED.values(), ids=list(CACHED))
+def test_with_a_cache_a_trial_costs_what_was_planned_and_reads_in_the_place_of_the_teacher(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    config, without = small_trial(**changes), small_trial(**changes | {"teacher_cache": False})
+    planned, metrics = planned_metrics(config), train(config, tmp_path).metrics
+    for name in (COST_S, FLOPS, BYTES):
+        assert metrics[name] == planned[name] > 0
+    before, after = (
+        {operation.name: operation for operation in step_operations(each, each.shapes())} for each in (without, config)
+    )
+    forward, read = before.pop("teacher_forward"), after.pop("teacher_read")
+    assert before == after
+    assert read.flops == 0
+    assert read.bytes == BATCH * 4 * (config.teacher_width() + (6 if "logits" in config.objective.reads else 0))
+    dear = planned_metrics(without)
+    assert dear[TEACHER_FLOPS] == dear[TEACHER_FLOPS_AMORTISED] == dear[FLOPS] - planned[FLOPS] == 12 * forward.flops
+    views = config.views or 1
+    filled = views * forward.flops * config.task.source_samples // BATCH
+    assert planned[TEACHER_FLOPS] == 0
+    assert planned[TEACHER_FLOPS_AMORTISED] == filled
+    assert planned_metrics(config, trials=40)[TEACHER_FLOPS_AMORTISED] == filled / 40
+    assert dear[PEAK_BYTES] > planned[PEAK_BYTES]
 
 
 class Summed(torch.nn.Module):
