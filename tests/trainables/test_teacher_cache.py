@@ -33,7 +33,7 @@ TASK = small_trial().task.load()
 SMALL_PART = 100  # the 1083 source images are 11 parts
 PARTS = 11
 #: A network of which torch makes other bits in small batches than in large ones.
-SENSITIVE = Teacher(model=MLP(width=64, depth=2), steps=12, batch_size=32)
+SENSITIVE = Teacher(model=MLP(width=128, depth=2), steps=12, batch_size=32)
 
 TRIALS = {
     "views": small_trial(views=3, teacher=SENSITIVE),
