@@ -25,10 +25,9 @@ from benchmarks.seed_statistics import interval
 from trainables.checkpoint import Checkpoints
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
-from trainables.loop import TEACHERS, distil
+from trainables.loop import distil, open_teacher
 from trainables.metrics import COST_S, DEVICE_SECONDS, gain_metric, on_test, transfer_metric
 from trainables.storage import Storage
-from trainables.teacher import load_teacher
 
 KNN, SHIFTED_KNN = transfer_metric("transfer", "knn_top1"), transfer_metric("shift", "knn_top1")
 SHIFTED_AUROC = transfer_metric("shift", "ood_auroc")
@@ -240,7 +239,7 @@ def prepared(folder: str) -> Any:
     torch.set_num_threads(1)
     config = trial({})
     task = config.task.load()
-    return task, load_teacher(config.teacher, task, Storage(folder).folder(TEACHERS))
+    return task, open_teacher(config.teacher, task, Storage(folder))
 
 
 def measure(tree: Tree, seed: int, folder: str) -> dict[str, float]:

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.device import Device
 from trainables.evidence import Task
-from trainables.loop import distil
+from trainables.loop import distil, open_teacher
 from trainables.measure import Measurements, Network
 from trainables.memory.bank import Bank
 from trainables.metrics import COST_S, on_test, transfer_metric
@@ -37,7 +36,6 @@ from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
 from trainables.step import TrainingStep
 from trainables.storage import Storage
-from trainables.teacher import load_teacher
 
 GOAL = transfer_metric("transfer", "knn_top1")
 CORE = Device(name="cpu-core", flops_per_s=5.0e10, bytes_per_s=1.0e10)  # as in search_spaces/digits.yaml
@@ -79,20 +77,19 @@ class Bench:
         self.trial = BEST.trial(0)
         self.task: Task = self.trial.task.load()
         self.storage = Storage(workspace)
-        self.teacher = load_teacher(self.trial.teacher, self.task, self.storage)
+        self.teacher = open_teacher(self.trial.teacher, self.task, self.storage)
         self.seeds = range(seeds)
 
     def frozen(self, name: str, networks: list[Network]) -> Row:
         measurements = Measurements(self.trial, self.task, self.teacher)
-        return _row(name, [measurements.final(network) for network in networks])
+        return _row(name, [measurements.of(network).final() for network in networks])
 
     def references(self) -> list[Row]:
         steps = [TrainingStep(BEST.trial(seed)) for seed in self.seeds]
-        untrained: list[Network] = [partial(step.features, teacher=self.teacher) for step in steps]
         return [
-            self.frozen("raw pixels", [partial(torch.flatten, start_dim=1)]),
-            self.frozen("untrained student", untrained),
-            self.frozen("teacher", [lambda images: self.teacher(images)[0]]),
+            self.frozen("raw pixels", [lambda shown: shown.images.flatten(1)]),
+            self.frozen("untrained student", [step.features for step in steps]),
+            self.frozen("teacher", [lambda shown: shown.teacher.features]),
         ]
 
     def trained(self, name: str, setting: Setting) -> Row:

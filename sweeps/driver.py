@@ -99,7 +99,7 @@ class Driver:
                 parameters=suggestion.parameters,
                 distributions=suggestion.distributions,
                 sampler_attributes=suggestion.sampler_attributes,
-                compute=planned_metrics(config),
+                compute=planned_metrics(config, self.sweep.budget.trials),
                 told=self.ledger.history.last_seq,
             )
         )

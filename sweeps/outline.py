@@ -28,7 +28,7 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
     file = loaded.file
     corners = [TrialConfig.model_validate(tree) for tree in loaded.space.corners()]
     sample = _random_trials(loaded)
-    planned = [planned_metrics(config) for config in (*corners, *sample)]
+    planned = [planned_metrics(config, file.budget.trials) for config in (*corners, *sample)]
     return {
         "name": file.name,
         "digest": loaded.digest,

@@ -12,12 +12,22 @@ from rich.text import Text
 
 from sweeps.front import Goals, front
 from sweeps.ledger.history import TRIAL_STATES, History, TrialRecord
-from trainables.metrics import BYTES, COST_S, DEVICE_SECONDS, FLOPS, PEAK_BYTES, on_test
+from trainables.metrics import (
+    BYTES,
+    COST_S,
+    DEVICE_SECONDS,
+    FLOPS,
+    PEAK_BYTES,
+    TEACHER_FLOPS,
+    TEACHER_FLOPS_AMORTISED,
+    on_test,
+)
 
 _STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 
 #: Metrics with a unit; the others are shares.
-_UNITS = {COST_S: "s", DEVICE_SECONDS: "s", FLOPS: "FLOP", BYTES: "B", PEAK_BYTES: "B"}
+_UNITS = {COST_S: "s", DEVICE_SECONDS: "s", BYTES: "B", PEAK_BYTES: "B"}
+_UNITS |= dict.fromkeys((FLOPS, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED), "FLOP")
 _PREFIXES = {1e15: "P", 1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 
 

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import flop_registry
 
 from trainables.config import TrialConfig
 from trainables.device import Device
-from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES
+from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED
 from trainables.models import ModelConfig
 from trainables.protocols import Operation, Shapes
 
@@ -64,16 +64,24 @@ class Meter:
         return {COST_S: self.cost_s, FLOPS: float(self.flops), BYTES: float(self.bytes)}
 
 
-def planned_metrics(config: TrialConfig) -> dict[str, float]:
+def planned_metrics(config: TrialConfig, trials: int = 1) -> dict[str, float]:
     """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it.
 
-    An upper bound where a policy may draw fewer negatives while the trial runs.
+    An upper bound where a policy may draw fewer negatives while the trial runs. The teacher's FLOPs are what the trial
+    spends on it in training, and, amortised, these and its part in filling a cache that `trials` share.
     """
     meter = Meter(config.device)
     shapes = config.shapes()
     meter.charge(step_operations(config, shapes), times=config.steps)
     meter.charge(estimate_operations(config), times=len(config.estimate_steps()))
-    return {**meter.metrics(), PEAK_BYTES: float(_peak_bytes(config, shapes))}
+    fill = _fill_flops(config) if config.teacher_cache else 0
+    marginal = 0 if config.teacher_cache else config.steps * _teacher_forward(config, shapes.batch).flops
+    return {
+        **meter.metrics(),
+        PEAK_BYTES: float(_peak_bytes(config, shapes)),
+        TEACHER_FLOPS: float(marginal),
+        TEACHER_FLOPS_AMORTISED: marginal + fill / trials,
+    }
 
 
 def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
@@ -85,11 +93,11 @@ def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
     """
     objective = config.objective
     views = 2 if "second_view" in objective.reads else 1
-    student, teacher = _student_layers(config, shapes.batch), _teacher_layers(config, shapes.batch)
+    student = _student_layers(config, shapes.batch)
     operations = [
         _sum("student_forward", [(layer, views) for layer in student]),
         _sum("student_backward", [(layer, views * layer.operands_with_gradient) for layer in student]),
-        _sum("teacher_forward", [(layer, 1) for layer in teacher]),
+        _teacher_in_training(config, shapes.batch),
         *_heads(config, shapes, views),
     ]
     if objective.sides:
@@ -100,11 +108,15 @@ def step_operations(config: TrialConfig, shapes: Shapes) -> list[Operation]:
 
 
 def estimate_operations(config: TrialConfig) -> list[Operation]:
-    """One estimate of mutual information: both networks and heads, forward, on images of source and of target."""
+    """One estimate of mutual information, on images of source and of target: the student and both heads, forward.
+
+    What the teacher makes of these images is known: they are among those that every trial is measured on.
+    """
     images = 2 * config.estimate_samples()
-    heads = [_linear(images, width, config.embedding) for width in (config.student_width(), config.teacher_width())]
+    widths = config.student_width(), config.teacher_width()
+    heads = [_linear(images, width, config.embedding) for width in widths]
     student = count_layers(config.student, config.student_inputs(), images)
-    return [_sum("estimate", [(layer, 1) for layer in [*student, *_teacher_layers(config, images), *heads]])]
+    return [_sum("estimate", [(layer, 1) for layer in [*student, *heads]]), _teacher_read(images, widths[1])]
 
 
 def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
@@ -112,18 +124,44 @@ def _sum(name: str, products: Sequence[tuple["Layer", int]]) -> Operation:
     return Operation(name, flops, sum(times * layer.bytes for layer, times in products))
 
 
+def _teacher_forward(config: TrialConfig, images: int) -> Operation:
+    """The frozen network, with its classifier where logits are read."""
+    layers = count_layers(config.teacher.model, config.task_inputs(), images)
+    if "logits" in config.objective.reads:
+        layers = [*layers, _linear(images, config.teacher_width(), config.task.classes)]
+    return _sum("teacher_forward", [(layer, 1) for layer in layers])
+
+
+def _teacher_in_training(config: TrialConfig, images: int) -> Operation:
+    """The network, or, where there is a cache, what is read of it: features, and logits where they are read."""
+    if not config.teacher_cache:
+        return _teacher_forward(config, images)
+    logits = config.task.classes if "logits" in config.objective.reads else 0
+    return _teacher_read(images, config.teacher_width() + logits)
+
+
+def _teacher_read(images: int, width: int) -> Operation:
+    return Operation("teacher_read", 0, images * width * _FLOAT_BYTES)
+
+
+def _fill_flops(config: TrialConfig) -> int:
+    """Everything that a trial is shown, once: each view of each source image."""
+    views = 1 if config.student.reads == "features" else config.views or 0
+    return views * _teacher_forward(config, config.task.source_samples).flops
+
+
 def _heads(config: TrialConfig, shapes: Shapes, views: int) -> list[Operation]:
-    """Projections and classifiers of both networks; the teacher's classifier is frozen, its projection may learn."""
+    """Projections of both networks, of which the teacher's may learn, and the student's classifier."""
     objective, forward, backward = config.objective, [], []
-    for output, width, times, teacher_learns in (
-        ("embeddings", shapes.width, views, objective.trains_teacher_head),
-        ("logits", shapes.classes, 1, False),
-    ):
-        if output in objective.reads:
-            student = _linear(shapes.batch, config.student_width(), width)
-            teacher = _linear(shapes.batch, config.teacher_width(), width)
-            forward += [(student, times), (teacher, 1)]
-            backward += [(student, 2 * times), (teacher, int(teacher_learns))]
+    if "embeddings" in objective.reads:
+        student = _linear(shapes.batch, config.student_width(), shapes.width)
+        teacher = _linear(shapes.batch, config.teacher_width(), shapes.width)
+        forward += [(student, views), (teacher, 1)]
+        backward += [(student, 2 * views), (teacher, int(objective.trains_teacher_head))]
+    if "logits" in objective.reads:
+        classifier = _linear(shapes.batch, config.student_width(), shapes.classes)
+        forward += [(classifier, 1)]
+        backward += [(classifier, 2)]
     return [_sum("heads_forward", forward), _sum("heads_backward", backward)]
 
 
@@ -137,7 +175,8 @@ def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
     objective = config.objective
     activations = sum(layer.output_bytes for layer in _student_layers(config, shapes.batch))
     weights = 3 * _weight_bytes(config.student, config.student_inputs())
-    weights += _weight_bytes(config.teacher.model, config.task_inputs())
+    if not config.teacher_cache:
+        weights += _weight_bytes(config.teacher.model, config.task_inputs())
     pairs = shapes.batch * (1 + (shapes.negatives if objective.draws else shapes.rows))
     memory = config.memory.resident_bytes(shapes, objective.sides) if objective.sides else 0
     return weights + activations + memory + objective.sides * pairs * (_FLOAT_BYTES + 8)
@@ -146,10 +185,6 @@ def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
 def _student_layers(config: TrialConfig, batch: int) -> list["Layer"]:
     generates = "likelihood" in config.objective.reads
     return count_layers(config.student, config.student_inputs(), batch, generates=generates)
-
-
-def _teacher_layers(config: TrialConfig, batch: int) -> list["Layer"]:
-    return count_layers(config.teacher.model, config.task_inputs(), batch)
 
 
 @functools.cache

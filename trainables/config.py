@@ -38,6 +38,11 @@ class TrialConfig(Config):
     `steps` batches of `batch_size` are trained on (the global batch: each of `workers` takes an equal share of it); at
     `rungs` evenly spaced steps, the last one included, the trial reports and may be stopped. `embedding` is the width D
     of the space in which student and teacher are contrasted. `device` is the reference that costs are stated on.
+
+    `views` is how many fixed views of each source image there are, the same for every trial, shown in turn; without it
+    every epoch shows a new one of the trial's own. A student of frozen features is shown the images as they are. With
+    `teacher_cache` the teacher's outputs for what is shown are read from a cache that all trials share, with the same
+    results to the last bit.
     """
 
     task: TaskConfig = Digits()
@@ -52,6 +57,8 @@ class TrialConfig(Config):
     batch_size: int = Field(64, ge=2, le=1_000_000)
     steps: int = Field(450, ge=1, le=100_000_000)
     rungs: int = Field(3, ge=1, le=1_000)
+    views: int | None = Field(None, ge=1, le=1_000_000)
+    teacher_cache: bool = False
     evaluation: Evaluation = Evaluation()
     device: Device = Device()
     seed: int = Field(0, ge=0, lt=2**63)

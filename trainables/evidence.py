@@ -3,7 +3,7 @@
 A member of these families imports this page and no other family. Shape suffixes as in `trainables.protocols`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -20,7 +20,10 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class TransferSet:
-    """What generalisation is measured on: probes are fitted on `train`; validation selects, test is only reported."""
+    """What generalisation is measured on: probes are fitted on `train`; validation selects, test is only reported.
+
+    Sets that share a split hold one object: what is worked out on it serves them all.
+    """
 
     train: ImageSplit
     validation: ImageSplit
@@ -61,16 +64,19 @@ class Features:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a probe may look at. `train` and `held_out` are named splits of one transfer set.
+    """What a probe may be fitted on. `train` is a named split of a transfer set.
 
     `source` are the images that the distillation saw, as they are; `source_view` the same ones under an augmentation
     that no training step has seen. Both are empty for probes at rungs, which are quick.
     """
 
     train: Features
-    held_out: Features
     source: Features
     source_view: Features
+
+
+#: What a fitted probe makes of a split that it was not fitted on: measures by name, such as ``knn_top1``.
+Score = Callable[[Features], dict[str, float]]
 
 
 class Probe(Protocol):
@@ -79,5 +85,5 @@ class Probe(Protocol):
     at_rungs: ClassVar[bool]
     measures: ClassVar[tuple[str, ...]]
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
-        """Measures by name, such as ``knn_top1``: what is fitted is fitted on `train` or `source`."""
+    def fit(self, evidence: Evidence) -> Score:
+        """Fit what is to be fitted, once; the answer then judges validation, test and whatever else is held out."""

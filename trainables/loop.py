@@ -14,14 +14,17 @@ from trainables.checkpoint import Checkpoints
 from trainables.compute import Meter
 from trainables.config import TrialConfig
 from trainables.evidence import Task
+from trainables.image_sets import ImageSet, evaluation_sets, plain, shown_in, training_sets
 from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
 from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
 from trainables.protocols import World
-from trainables.randomness import stream_seed, torch_stream
+from trainables.randomness import torch_stream
 from trainables.step import Samples, TrainingStep
 from trainables.storage import Storage
-from trainables.teacher import TeacherNetwork, load_teacher
+from trainables.tasks import TaskConfig
+from trainables.teacher import Shown, Teacher, ask, load_teacher
+from trainables.teacher_cache import Progress, TeacherCache, cache_folder
 from trainables.tensor_files import tensors_digest
 from trainables.world import SingleWorld
 
@@ -29,6 +32,8 @@ _LOG = logging.getLogger(__name__)
 
 #: Where teachers are kept, beside the sweeps of a storage folder: every sweep may use them.
 TEACHERS = "cache/teachers"
+#: And what they make of the images that every trial is shown.
+TEACHER_OUTPUTS = "cache/teacher_outputs"
 
 
 def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
@@ -37,16 +42,52 @@ def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: 
     for caution in trial_config.cautions():
         _LOG.warning("trial %d: %s", trial, caution)
     storage = Storage(workspace)
-    task = trial_config.task.load()
-    teacher = load_teacher(trial_config.teacher, task, storage.parent().folder(TEACHERS))
+    task, teacher = _task_and_teacher(trial_config, storage)
     checkpoints = Checkpoints(storage.folder(f"trials/{trial}"), trial_config.digest())
     return distil(trial_config, task, teacher, checkpoints, report, world)
+
+
+def prepare_trials(config: Mapping[str, Any], workspace: str, share: int, shares: int, progress: Progress) -> None:
+    """Do once what all trials like this one need: train the teacher, and fill the cache of its outputs.
+
+    Each of `shares` processes that call this with a number of its own (`share`, from 0) does a part, and the last ones
+    help those that are behind; it returns when everything is there. Nothing that is there is done again, so that one
+    that was killed goes on. A trial that nobody has prepared does by itself what it lacks. To be called with as many
+    threads of torch as the trials will have: the cache's last bits depend on it.
+    """
+    trial_config = TrialConfig.model_validate(config)
+    task, teacher = _task_and_teacher(trial_config, Storage(workspace))
+    sets = evaluation_sets(task).distinct()
+    if trial_config.teacher_cache:
+        names = {image_set.name for image_set in sets}
+        sets += [image_set for image_set in training_sets(trial_config, task) if image_set.name not in names]
+    teacher.fill(sets, share, shares, progress)
+
+
+def open_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherCache:
+    """The teacher, trained if nobody has, and what is known of its outputs; `cache` is the folder of all sweeps.
+
+    Raises `DamagedFile` if the stored teacher is not what was written.
+    """
+    network = load_teacher(config, task, cache.folder(TEACHERS))
+    return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task)}"))
+
+
+def _task_and_teacher(config: TrialConfig, sweep: Storage) -> tuple[Task, TeacherCache]:
+    return _opened(config.task, config.teacher, sweep.parent().uri, torch.get_num_threads())
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(task: TaskConfig, teacher: Teacher, uri: str, threads: int) -> tuple[Task, TeacherCache]:  # noqa: ARG001
+    """Frozen, so that the trials of a slot share them; the outputs of a teacher depend on the threads, too."""
+    loaded = task.load()
+    return loaded, open_teacher(teacher, loaded, Storage(uri))
 
 
 def distil(
     config: TrialConfig,
     task: Task,
-    teacher: TeacherNetwork,
+    teacher: TeacherCache,
     checkpoints: Checkpoints,
     report: Report,
     world: World | None = None,
@@ -70,7 +111,7 @@ class _Trial:
         self,
         config: TrialConfig,
         task: Task,
-        teacher: TeacherNetwork,
+        teacher: TeacherCache,
         checkpoints: Checkpoints,
         report: Report,
         world: World,
@@ -89,11 +130,12 @@ class _Trial:
                 continue
             self._train_until(rung_step)
             fidelity = rung_step / self.config.steps
-            metrics = self._rung_metrics()
+            measured = self.measurements.of(self.training.features)
+            metrics = self._rung_metrics() | measured.quick()
             verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
             if verdict == "stop" and fidelity < 1:
                 return self._outcome("pruned", metrics)
-        return self._outcome("complete", metrics | self.measurements.final(self._features))
+        return self._outcome("complete", metrics | measured.final())
 
     def _outcome(self, state: Literal["complete", "pruned"], metrics: dict[str, float]) -> Outcome:
         digest = tensors_digest(dict(self.training.student.state_dict()))
@@ -116,7 +158,7 @@ class _Trial:
             self._estimate(step)
         samples = self._samples(step)
         self.optimizer.learning_rate = self.config.optimizer.learning_rate_at(step, self.config.steps)
-        taken = self.training(samples, step, self.teacher, self.world)
+        taken = self.training(samples, step, self.world)
         self.optimizer.zero_grad()
         taken.loss.backward()
         mean_loss = taken.loss.detach().clone()
@@ -127,27 +169,29 @@ class _Trial:
         self.training.charge(self.meter, taken)
 
     def _samples(self, step: int) -> Samples:
-        """This worker's share of a step.
-
-        A student of frozen features is shown the images as they are: it makes its own views, of the features.
-        """
+        """This worker's share of a step."""
         sample_B, epoch = self._batch(step)
-        if self.config.student.reads == "features":
-            return Samples(sample_B, self.task.source.images[sample_B], self.task.source.label_N)
-        images, second = self.task.views(sample_B, epoch, self.config.seed), None
-        if "second_view" in self.config.objective.reads:
-            second = self.task.views(sample_B, epoch, stream_seed(self.config.seed, "second view"))
-        return Samples(sample_B, images, self.task.source.label_N, second)
+        first, second = shown_in(self.config, self.task, epoch)
+        twice = "second_view" in self.config.objective.reads
+        second_images = second.images(sample_B) if twice else None
+        return Samples(sample_B, self._shown(first, sample_B), self.task.source.label_N, second_images)
+
+    def _shown(self, image_set: ImageSet, sample_B: Tensor) -> Shown:
+        """Images, and what the teacher makes of them: the one place where training asks for that."""
+        images = image_set.images(sample_B)
+        kept = self.config.teacher_cache
+        return Shown(images, self.teacher.rows(image_set, sample_B) if kept else ask(self.teacher.network, images))
 
     def _estimate(self, step: int) -> None:
         """Show the policy as many images of the source as of the target: of the first transfer set, unlabelled."""
         count = self.config.estimate_samples()
-        target = next(iter(self.task.transfer_sets.values())).train
+        target = next(iter(self.measurements.sets.transfer.values()))["train"]
         shown = []
-        for images in (self.task.source.images, target.images):
-            chosen = torch.randperm(len(images), generator=torch_stream(self.config.seed, "estimate", step))[:count]
-            shown.append(images[chosen])
-        self.training.estimate(shown[0], shown[1], self.teacher, self.meter)
+        for image_set in (plain(self.task), target):
+            generator = torch_stream(self.config.seed, "estimate", step)
+            chosen = torch.randperm(len(image_set), generator=generator)[:count]
+            shown.append(Shown(image_set.images(chosen), self.teacher.rows(image_set, chosen)))
+        self.training.estimate(shown[0], shown[1], self.meter)
 
     def _batch(self, step: int) -> tuple[Tensor, int]:
         """This worker's share of a step's samples, and the epoch: a permutation per epoch, its remainder dropped."""
@@ -169,10 +213,7 @@ class _Trial:
 
     def _rung_metrics(self) -> dict[str, float]:
         measured = {TRAIN_LOSS: self.progress.loss, DEVICE_SECONDS: self.progress.device_seconds}
-        return {**measured, **self.meter.metrics(), **self.measurements.at_rung(self._features)}
-
-    def _features(self, images: Tensor) -> Tensor:
-        return self.training.features(images, self.teacher)
+        return measured | self.meter.metrics()
 
     def _agree_on_statistics(self) -> None:
         """Average what batch normalisation has counted: each worker saw its own share of the batches."""

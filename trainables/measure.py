@@ -1,83 +1,95 @@
 """What a student's frozen features are worth: every probe on every transfer set of its task."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from trainables.config import TrialConfig
-from trainables.evidence import Evidence, Features, ImageSplit, Probe, Task
+from trainables.evidence import Evidence, Features, Probe, Score, Task
+from trainables.image_sets import ImageSet, evaluation_sets
 from trainables.metrics import gain_metric, on_test, transfer_metric
-from trainables.randomness import stream_seed
-from trainables.teacher import TeacherNetwork
+from trainables.outcomes import TrialFailure
+from trainables.teacher import Shown
+from trainables.teacher_cache import TeacherCache
 
-#: Images to features, in evaluation mode.
-Network = Callable[[Tensor], Tensor]
+#: Features (N, F) of what it is shown, in evaluation mode.
+Network = Callable[[Shown], Tensor]
 
-_VIEW_SEED = stream_seed(0, "evaluation")  # a view of the source that is no trial's own, and the same for all
+Known = TypeVar("Known")
 
 
 class Measurements:
-    """The probes of one trial. What the teacher makes of the images is worked out once."""
+    """The probes of one trial, on image sets that every trial of its task is measured on."""
 
-    def __init__(self, config: TrialConfig, task: Task, teacher: TeacherNetwork) -> None:
-        self.config, self.task, self.teacher = config, task, teacher
-        self._teacher_features: dict[tuple[str, str], Tensor] = {}
-        self._raw: dict[tuple[str, bool], dict[str, float]] = {}
+    def __init__(self, config: TrialConfig, task: Task, teacher: TeacherCache) -> None:
+        self.config, self.teacher = config, teacher
+        self.sets = evaluation_sets(task)
+        self._raw = None if config.student.reads == "images" else Measured(self, lambda shown: shown.teacher.features)
 
-    def at_rung(self, student: Network) -> dict[str, float]:
-        """The quick probes on the validation splits, by metric name."""
-        return self._measures(student, [probe for probe in self.config.evaluation.probes() if probe.at_rungs])
+    def of(self, student: Network) -> "Measured":
+        """The measures of a student as it is now; where it reads the teacher's features, with what it gains on them."""
+        return Measured(self, student, self._raw)
 
-    def final(self, student: Network) -> dict[str, float]:
-        """Every probe on the validation splits, and, under ``test/``, on the test splits."""
-        probes = self.config.evaluation.probes()
-        on_test_split = self._measures(student, probes, held_out="test")
-        return self._measures(student, probes) | {on_test(name): value for name, value in on_test_split.items()}
 
-    def _measures(
-        self, student: Network, probes: Sequence[Probe], held_out: Literal["validation", "test"] = "validation"
-    ) -> dict[str, float]:
-        measures = self._probed(student, probes, held_out)
-        if self.config.student.reads == "images":
-            return measures
-        quick = all(probe.at_rungs for probe in probes)
-        if (held_out, quick) not in self._raw:
-            self._raw[held_out, quick] = self._probed(self._teacher, probes, held_out)
-        raw = self._raw[held_out, quick]
-        return measures | {gain_metric(name): value - raw[name] for name, value in measures.items()}
+class Measured:
+    """One student at one time: its features of a set, and what is fitted on them, are worked out once."""
 
-    def _probed(self, student: Network, probes: Sequence[Probe], held_out: str) -> dict[str, float]:
+    def __init__(self, of: Measurements, student: Network, raw: "Measured | None" = None) -> None:
+        self.sets, self.teacher, self.student, self.raw = of.sets, of.teacher, student, raw
+        self.probes = of.config.evaluation.probes()
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def quick(self) -> dict[str, float]:
+        """The probes at rungs on the validation splits, by metric name."""
+        return self._measures([probe for probe in self.probes if probe.at_rungs], "validation")
+
+    def final(self) -> dict[str, float]:
+        """Every probe on the validation splits, and, under ``test/``, on the test splits.
+
+        Raises `TrialFailure` if a feature is not finite.
+        """
+        tested = self._measures(self.probes, "test")
+        return self._measures(self.probes, "validation") | {on_test(name): value for name, value in tested.items()}
+
+    def _measures(self, probes: Iterable[Probe], split: str) -> dict[str, float]:
         measures: dict[str, float] = {}
-        nothing = Features(torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
-        with_source = not all(probe.at_rungs for probe in probes)
-        source, source_view = (
-            self._features(student, "source", split) if with_source else nothing for split in ("plain", "view")
-        )
-        for name in self.task.transfer_sets:
-            train, queries = (self._features(student, name, split) for split in ("train", held_out))
-            evidence = Evidence(train, queries, source, source_view)
+        for name in self.sets.transfer:
             for probe in probes:
-                measures |= {transfer_metric(name, key): value for key, value in probe(evidence).items()}
+                mine = self._scored(probe, name, split)
+                measures |= {transfer_metric(name, key): value for key, value in mine.items()}
+                if self.raw:
+                    raw = self.raw._scored(probe, name, split)
+                    measures |= {gain_metric(transfer_metric(name, key)): mine[key] - raw[key] for key in mine}
         return measures
 
-    def _features(self, student: Network, images_of: str, split: str) -> Features:
-        shown = self._split(images_of, split)
+    def _scored(self, probe: Probe, name: str, split: str) -> dict[str, float]:
+        train, held_out = self.sets.transfer[name]["train"], self.sets.transfer[name][split]
+        score = self._once((probe, train.name), lambda: self._fitted(probe, train))
+        return self._once((probe, train.name, held_out.name), lambda: score(self._features(held_out)))
+
+    def _fitted(self, probe: Probe, train: ImageSet) -> Score:
+        nothing = Features(torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
+        if probe.at_rungs:
+            return probe.fit(Evidence(self._features(train), nothing, nothing))
+        source, view = self._features(self.sets.source), self._features(self.sets.source_view)
+        return probe.fit(Evidence(self._features(train), source, view))
+
+    def _features(self, image_set: ImageSet) -> Features:
+        return self._once((image_set.name,), lambda: self._shown(image_set))
+
+    def _shown(self, image_set: ImageSet) -> Features:
+        shown = self.teacher.shown(image_set)
         with torch.no_grad():
-            if (images_of, split) not in self._teacher_features:
-                self._teacher_features[images_of, split] = self._teacher(shown.images)
-            return Features(student(shown.images), self._teacher_features[images_of, split], shown.label_N)
+            student_NF = self.student(shown)
+        if not student_NF.isfinite().all():
+            told = "the student's features must be finite, but some are not; lower optimizer.learning_rate"
+            raise TrialFailure("nan", told)
+        return Features(student_NF, shown.teacher.features, image_set.label_N)
 
-    def _split(self, images_of: str, split: str) -> ImageSplit:
-        if images_of != "source":
-            found: ImageSplit = getattr(self.task.transfer_sets[images_of], split)
-            return found
-        source = self.task.source
-        if split == "plain":
-            return source
-        return ImageSplit(self.task.views(torch.arange(len(source.label_N)), 0, _VIEW_SEED), source.label_N)
-
-    def _teacher(self, images: Tensor) -> Tensor:
-        features: Tensor = self.teacher(images)[0]
-        return features
+    def _once(self, key: tuple[Any, ...], work_out: Callable[[], Known]) -> Known:
+        if key not in self._known:
+            self._known[key] = work_out()
+        known: Known = self._known[key]
+        return known

@@ -27,6 +27,7 @@ def _misfits(config: "TrialConfig") -> Iterator[Misfit]:
     yield from _sizes(config)
     yield from _networks(config)
     yield from _contrast(config)
+    yield from _views(config)
 
 
 def _sizes(config: "TrialConfig") -> Iterator[Misfit]:
@@ -82,3 +83,14 @@ def _contrast(config: "TrialConfig") -> Iterator[Misfit]:
     if memory.keeps_prototypes and objective.uses_labels_of_rows:
         rule = f"{objective.name}, as it is set, looks at the labels of rows, and prototypes have none"
         yield "memory.name", memory.name, rule, "choose a memory of samples"
+
+
+def _views(config: "TrialConfig") -> Iterator[Misfit]:
+    if config.student.reads == "features":
+        return
+    if config.teacher_cache and config.views is None:
+        rule = "the teacher's outputs can be kept only for views that can be enumerated, and every epoch shows new ones"
+        yield "teacher_cache", config.teacher_cache, rule, "write `views: 8`, or leave teacher_cache out"
+    if config.views == 1 and "second_view" in config.objective.reads:
+        rule = f"{config.objective.name}, as it is set, contrasts two views of a sample"
+        yield "views", config.views, rule, "raise it to 2 or more"

@@ -15,15 +15,18 @@ from trainables.information import best_temperature, infonce_bound
 from trainables.pairing import Pairing, Share
 from trainables.protocols import Batch, Contrast, Decision, Estimates, Operation, World
 from trainables.randomness import stream_seed
-from trainables.teacher import TeacherNetwork
+from trainables.teacher import Shown
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One worker's share of the samples of a step, under one view or two, and the labels of all source samples."""
+    """One worker's share of the samples of a step, under one view or two, and the labels of all source samples.
+
+    The teacher is shown the first view alone.
+    """
 
     sample_B: Tensor
-    images: Tensor
+    shown: Shown
     label_N: Tensor
     second_images: Tensor | None = None
 
@@ -61,29 +64,28 @@ class TrainingStep(nn.Module):
         self._operations = functools.cache(self._operations_of)  # steps of the same sizes cost the same
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
 
-    def forward(self, samples: Samples, step: int, teacher: TeacherNetwork, world: World) -> Taken:
+    def forward(self, samples: Samples, step: int, world: World) -> Taken:
         """The loss on this worker's share of the batch; `commit` then takes the batch into the memory."""
-        with torch.no_grad():
-            teacher_features, teacher_logits = teacher(samples.images)
-        reads, features = self.config.objective.reads, self._features(samples.images, teacher_features, step, world)
+        images, teacher = samples.shown.images, samples.shown.teacher
+        reads, features = self.config.objective.reads, self._features(images, teacher.features, step, world)
         contrast, batch = Contrast.unread(samples.sample_B, like=features), None
         contrast = replace(contrast, decision=self._decision(step))
         if self.config.objective.uses_labels:
             contrast = replace(contrast, label_B=samples.label_N[samples.sample_B])
         if "embeddings" in reads:
             student_BD = normalize(self.student_head(features), dim=1)
-            teacher_BD = normalize(self.teacher_head(teacher_features), dim=1)
+            teacher_BD = normalize(self.teacher_head(teacher.features), dim=1)
             own = Batch(samples.sample_B, student_BD, teacher_BD)
             batch = Batch(*(world.gather(tensor) for tensor in vars(own).values()))
             contrast = self.pairing(contrast, Share(own, batch, world.rank), samples.label_N, step)
         if "second_view" in reads:
-            second = self._features(samples.second_images, teacher_features, step, world, view=1)
+            second = self._features(samples.second_images, teacher.features, step, world, view=1)
             contrast = replace(contrast, second_student_BD=normalize(self.student_head(second), dim=1))
         if "logits" in reads:
-            contrast = replace(contrast, student_logits_BC=self.classifier(features), teacher_logits_BC=teacher_logits)
+            contrast = replace(contrast, student_logits_BC=self.classifier(features), teacher_logits_BC=teacher.logits)
         if "likelihood" in reads:
             generator: Any = self.student
-            contrast = replace(contrast, nll_B=generator.negative_log_likelihood(features, samples.images))
+            contrast = replace(contrast, nll_B=generator.negative_log_likelihood(features, images))
         loss = self.objective(contrast, world)
         return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.count)
 
@@ -96,29 +98,28 @@ class TrainingStep(nn.Module):
         """Charge what this step did, with the sizes that it had."""
         meter.charge(self._operations(taken.samples, taken.negatives))
 
-    def features(self, images: Tensor, teacher: TeacherNetwork) -> Tensor:
-        """What the frozen student makes of images, (N, F): evaluation mode, no gradient."""
+    def features(self, shown: Shown) -> Tensor:
+        """What the frozen student makes of what it is shown, (N, F): evaluation mode, no gradient."""
         was_training = self.student.training
         self.student.eval()
         with torch.no_grad():
-            inputs = images if self.config.student.reads == "images" else teacher(images)[0]
-            features: Tensor = self.student(inputs)
+            features: Tensor = self.student(self._inputs(shown.images, shown.teacher.features))
         self.student.train(was_training)
         return features
 
-    def estimate(self, source: Tensor, target: Tensor, teacher: TeacherNetwork, meter: Meter) -> None:
+    def estimate(self, source: Shown, target: Shown, meter: Meter) -> None:
         """Tell the policy what student and teacher have in common, on images of the source and of the target."""
-        source_cosines, target_cosines = (self._cosines(images, teacher) for images in (source, target))
+        source_cosines, target_cosines = self._cosines(source), self._cosines(target)
         temperature = best_temperature(source_cosines)
         for place, cosines in enumerate((source_cosines, target_cosines)):
             self.information[place] = infonce_bound(cosines, temperature)
         meter.charge(estimate_operations(self.config))
 
     @torch.no_grad()
-    def _cosines(self, images: Tensor, teacher: TeacherNetwork) -> Tensor:
+    def _cosines(self, shown: Shown) -> Tensor:
         """Every embedding of the student against every one of the teacher, as one group (1, N, N)."""
-        student_ND = normalize(self.student_head(self.features(images, teacher)), dim=1)
-        teacher_ND = normalize(self.teacher_head(teacher(images)[0]), dim=1)
+        student_ND = normalize(self.student_head(self.features(shown)), dim=1)
+        teacher_ND = normalize(self.teacher_head(shown.teacher.features), dim=1)
         return (student_ND @ teacher_ND.T).unsqueeze(0)
 
     def _operations_of(self, samples: int, negatives: int) -> list[Operation]:
@@ -126,6 +127,9 @@ class TrainingStep(nn.Module):
         if self.config.objective.draws:
             shapes = replace(shapes, negatives=negatives)
         return step_operations(self.config, shapes)
+
+    def _inputs(self, images: Tensor | None, teacher_features: Tensor) -> Tensor | None:
+        return images if self.config.student.reads == "images" else teacher_features
 
     def _decision(self, step: int) -> Decision:
         source, target = self.information.tolist()
@@ -137,7 +141,7 @@ class TrainingStep(nn.Module):
         self, images: Tensor | None, teacher_features: Tensor, step: int, world: World, view: int = 0
     ) -> Tensor:
         """The student in training; what it draws at random depends on step, view and worker alone."""
-        inputs = images if self.config.student.reads == "images" else teacher_features
+        inputs = self._inputs(images, teacher_features)
         if not self.config.student.stochastic:
             return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped
         with torch.random.fork_rng(devices=[]):

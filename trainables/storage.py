@@ -1,8 +1,11 @@
 """Files of a sweep, wherever they are: a local folder or any URI that `pyarrow.fs` knows (S3, GCS, ...)."""
 
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import pyarrow as pa
+from filelock import FileLock
 from pyarrow import fs
 
 
@@ -16,7 +19,7 @@ class Storage:
     def __init__(self, uri: str) -> None:
         self.uri = uri if "://" in uri else str(Path(uri).resolve())
         self._filesystem, self._root = fs.FileSystem.from_uri(self.uri)
-        self._renames = isinstance(self._filesystem, fs.LocalFileSystem)
+        self._renames = isinstance(self._filesystem, fs.LocalFileSystem)  # it also maps, and locks
 
     def folder(self, name: str) -> "Storage":
         """A folder inside this one."""
@@ -30,6 +33,22 @@ class Storage:
         """The content of a file; FileNotFoundError if there is none."""
         with self._filesystem.open_input_stream(f"{self._root}/{name}") as stream:
             return bytes(stream.read())
+
+    def mapped(self, name: str) -> pa.Buffer:
+        """The content of a file, mapped into memory where it is local; FileNotFoundError if there is none.
+
+        Writing the file again leaves what was mapped as it was.
+        """
+        if self._renames:
+            return pa.memory_map(f"{self._root}/{name}").read_buffer()
+        return pa.py_buffer(self.read(name))
+
+    def alone(self, name: str) -> AbstractContextManager[object]:
+        """Holds a lock of this name, which its holder's death releases; does nothing where storage is not local."""
+        if not self._renames:
+            return nullcontext()
+        self._filesystem.create_dir(self._root, recursive=True)
+        return FileLock(f"{self._root}/{name}.lock")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole."""

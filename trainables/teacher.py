@@ -4,11 +4,13 @@ import hashlib
 import inspect
 import json
 import sys
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from trainables.base import Config
 from trainables.evidence import Task
@@ -17,6 +19,9 @@ from trainables.models.convnet import ConvNet
 from trainables.randomness import stream_seed, torch_stream
 from trainables.storage import Storage
 from trainables.tensor_files import read_tensors, write_tensors
+
+#: Rows that a frozen teacher is asked about at a time. The kernels of a CPU add up in another order for few rows.
+BLOCK = 64
 
 
 class Teacher(Config):
@@ -79,20 +84,63 @@ class TeacherNetwork(nn.Module):
         self.deviation_F.copy_(features.std(dim=0).clamp_min(1e-3))  # a feature that never fires stays silent
 
 
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """What a frozen teacher makes of B images: standardised features (B, F) and class logits (B, C)."""
+
+    features: Tensor
+    logits: Tensor
+
+    @classmethod
+    def joined(cls, parts: list[Self]) -> Self:
+        """The rows of all parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(torch.cat([part.features for part in parts]), torch.cat([part.logits for part in parts]))
+
+    def rows(self, row_B: Tensor) -> "TeacherOutputs":
+        """Those of these rows."""
+        return TeacherOutputs(self.features[row_B], self.logits[row_B])
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images, and what the frozen teacher makes of them."""
+
+    images: Tensor
+    teacher: TeacherOutputs
+
+
+@torch.no_grad()
+def ask(network: TeacherNetwork, images: Tensor) -> TeacherOutputs:
+    """What the frozen teacher makes of images: the one way in which it is asked.
+
+    In blocks of a fixed size, the last one padded, so that no output depends on which others are asked for with it:
+    it has the same bits in a batch of any size, on any number of workers, and when it is read from a cache.
+    """
+    outputs = []
+    for block in torch.split(images, BLOCK):
+        missing = BLOCK - len(block)
+        features, logits = network(pad(block, [0, 0] * (block.dim() - 1) + [0, missing]) if missing else block)
+        outputs.append(TeacherOutputs(features[: len(block)], logits[: len(block)]))
+    return TeacherOutputs.joined(outputs)
+
+
 def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
     """The frozen teacher, in evaluation mode; trained and stored by the first who asks.
 
-    Two processes that ask at once train the same weights and write the same file.
+    Who asks meanwhile waits for it; where storage knows no locks, two train the same weights and write the same file.
     Raises `DamagedFile` if the stored one is not what was written.
     """
     name = config.digest(task)
     network = _untrained(config, task)
-    try:
-        tensors, _ = read_tensors(cache, name)
-        network.load_state_dict(tensors)
-    except FileNotFoundError:
-        _train(network, config, task)
-        write_tensors(cache, name, dict(network.state_dict()), {"teacher": config.to_json(), "data": task.digest})
+    with cache.alone(name):
+        try:
+            tensors, _ = read_tensors(cache, name)
+            network.load_state_dict(tensors)
+        except FileNotFoundError:
+            _train(network, config, task)
+            write_tensors(cache, name, dict(network.state_dict()), {"teacher": config.to_json(), "data": task.digest})
     return network.requires_grad_(False).eval()
 
 

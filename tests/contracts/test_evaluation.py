@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.contracts.families import PROBES
-from tests.trainables.evaluation.evidence import chosen, features, three_class_evidence, with_student
-from trainables.evidence import Evidence
+from tests.trainables.evaluation.evidence import Story, chosen, features, judged, three_class_evidence, with_student
 
 each_probe = pytest.mark.parametrize("probe", PROBES, ids=lambda probe: type(probe).__name__)
 
@@ -31,13 +30,13 @@ DEGENERATE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def accuracies(probe: Any, evidence: Evidence) -> dict[str, float]:
-    return {name: value for name, value in probe(evidence).items() if name.endswith(("_top1", "_area"))}
+def accuracies(probe: Any, evidence: Story) -> dict[str, float]:
+    return {name: value for name, value in judged(probe, evidence).items() if name.endswith(("_top1", "_area"))}
 
 
 @each_probe
 def test_measures_what_it_declares(probe: Any) -> None:
-    measured = probe(three_class_evidence())
+    measured = judged(probe, three_class_evidence())
     assert tuple(measured) == probe.measures
     assert isinstance(probe.at_rungs, bool)
     for value in measured.values():
@@ -63,7 +62,7 @@ def test_something_can_be_measured_at_rungs_and_every_kind_of_accuracy_is_known_
 def test_one_made_at_rungs_does_without_the_source(probe: Any) -> None:
     if probe.at_rungs:
         evidence, nothing = three_class_evidence(), features(torch.empty(0, 0))
-        assert probe(replace(evidence, source=nothing, source_view=nothing)) == probe(evidence)
+        assert judged(probe, replace(evidence, source=nothing, source_view=nothing)) == judged(probe, evidence)
 
 
 @each_probe
@@ -89,7 +88,7 @@ def test_an_accuracy_judges_held_out_samples_one_by_one_and_learns_nothing_from_
 def test_answers_twice_the_same_and_leaves_what_it_was_shown_as_it_was(probe: Any) -> None:
     evidence = three_class_evidence()
     before = copy.deepcopy(evidence)
-    assert probe(evidence) == probe(evidence)
+    assert judged(probe, evidence) == judged(probe, evidence)
     for name in ("train", "held_out", "source", "source_view"):
         for tensor in ("student_NF", "teacher_NF", "label_N"):
             assert torch.equal(getattr(getattr(evidence, name), tensor), getattr(getattr(before, name), tensor))
@@ -100,21 +99,21 @@ def test_the_order_of_held_out_samples_is_all_the_same(probe: Any) -> None:
     evidence = three_class_evidence()  # too few for a second group of candidates, whose make-up is a matter of order
     order = torch.randperm(45, generator=torch.Generator().manual_seed(5))
     reordered = replace(evidence, held_out=chosen(evidence.held_out, order))
-    assert probe(reordered) == pytest.approx(probe(evidence), abs=1e-6)
+    assert judged(probe, reordered) == pytest.approx(judged(probe, evidence), abs=1e-6)
 
 
 @each_probe
 def test_the_scale_of_features_is_all_the_same(probe: Any) -> None:
     evidence = three_class_evidence()
-    assert probe(with_student(evidence, lambda student_NF: 1000 * student_NF)) == pytest.approx(
-        probe(evidence), abs=1e-4
+    assert judged(probe, with_student(evidence, lambda student_NF: 1000 * student_NF)) == pytest.approx(
+        judged(probe, evidence), abs=1e-4
     )
 
 
 @each_probe
 @pytest.mark.parametrize("student", DEGENERATE)
 def test_is_a_number_whatever_the_student(probe: Any, student: str) -> None:
-    for value in probe(with_student(three_class_evidence(), DEGENERATE[student])).values():
+    for value in judged(probe, with_student(three_class_evidence(), DEGENERATE[student])).values():
         assert math.isfinite(value)
 
 
@@ -125,7 +124,7 @@ def test_is_a_number_whatever_the_teacher(probe: Any) -> None:
         replace(part, teacher_NF=torch.ones_like(part.teacher_NF))
         for part in (evidence.held_out, evidence.source, evidence.source_view)
     )
-    for value in probe(replace(evidence, held_out=held_out, source=source, source_view=source_view)).values():
+    for value in judged(probe, replace(evidence, held_out=held_out, source=source, source_view=source_view)).values():
         assert math.isfinite(value)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.contracts.families import NAMED
-from tests.trainables.trials import all_combinations, combination_id, small, teacher_of
+from tests.trainables.trials import all_combinations, combination_id, shown_to, small, teacher_of
 from trainables.base import Config
 from trainables.config import TrialConfig
 from trainables.protocols import Contrast, World
@@ -43,11 +43,11 @@ def steps(config: TrialConfig, count: int) -> tuple[TrainingStep, Watched, Tenso
         training.zero_grad()
         samples = Samples(
             sample_B,
-            task.views(sample_B, epoch=step, seed=0),
+            shown_to(config, task.views(sample_B, epoch=step, seed=0)),
             task.source.label_N,
             task.views(sample_B, epoch=step, seed=1),
         )
-        taken = training(samples, step, teacher_of(config.teacher, config.task), WORLD)
+        taken = training(samples, step, WORLD)
         taken.loss.backward()
         training.commit(taken)
     return training, watched, taken.loss

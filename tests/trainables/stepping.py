@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tests.trainables.trials import teacher_of
+from tests.trainables.trials import shown_to
 from trainables.compute import Meter
 from trainables.config import TrialConfig
 from trainables.protocols import World
@@ -29,14 +29,14 @@ class Stepped:
     def run(self, steps: range, world: World | None = None) -> "Stepped":
         """Train these steps; several workers take equal shares of each batch."""
         world = world or SingleWorld()
-        task, teacher = self.config.task.load(), teacher_of(self.config.teacher, self.config.task)
+        task = self.config.task.load()
         for step in steps:
             batch_B = (torch.arange(self.config.batch_size) * 61 + 7 * step) % self.config.task.source_samples
             sample_B = batch_B.chunk(world.size)[world.rank]
             views = (task.views(sample_B, step, seed) for seed in range(2))
             images, second = views
-            samples = Samples(sample_B, images, task.source.label_N, second)
-            taken = self.training(samples, step, teacher, world)
+            samples = Samples(sample_B, shown_to(self.config, images), task.source.label_N, second)
+            taken = self.training(samples, step, world)
             self.optimizer.zero_grad()
             taken.loss.backward()
             loss = taken.loss.detach().clone()

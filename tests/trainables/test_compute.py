@@ -25,7 +25,7 @@ from trainables.device import Device
 from trainables.memory.bank import Bank
 from trainables.memory.in_batch import InBatch
 from trainables.memory.queue import Queue
-from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
+from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED
 from trainables.models.adapter import Adapter
 from trainables.models.convnet import ConvNet
 from trainables.negatives.uniform import Uniform
@@ -34,7 +34,7 @@ from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
 from trainables.protocols import Contrast, Operation, World
 from trainables.step import Samples, TrainingStep
-from trainables.teacher import Teacher
+from trainables.teacher import Shown, Teacher, TeacherOutputs
 from trainables.world import SingleWorld
 
 each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
@@ -59,6 +59,38 @@ def test_a_finished_trial_has_cost_exactly_what_was_planned(config: TrialConfig,
         assert metrics[name] == planned[name] > 0
 
 
+CACHED = {
+    "image": {"views": 3, "teacher_cache": True},
+    "logits": {"views": 3, "teacher_cache": True, "objective": KD()},
+    "features": {"teacher_cache": True, "objective": InfoNCE(positive="view"), "student": Adapter(hidden=8)},
+}
+
+
+@pytest.mark.parametrize("changes", CACHED.values(), ids=list(CACHED))
+def test_with_a_cache_a_trial_costs_what_was_planned_and_reads_in_the_place_of_the_teacher(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    config, without = small_trial(**changes), small_trial(**changes | {"teacher_cache": False})
+    planned, metrics = planned_metrics(config), train(config, tmp_path).metrics
+    for name in (COST_S, FLOPS, BYTES):
+        assert metrics[name] == planned[name] > 0
+    before, after = (
+        {operation.name: operation for operation in step_operations(each, each.shapes())} for each in (without, config)
+    )
+    forward, read = before.pop("teacher_forward"), after.pop("teacher_read")
+    assert before == after
+    assert read.flops == 0
+    assert read.bytes == BATCH * 4 * (config.teacher_width() + (6 if "logits" in config.objective.reads else 0))
+    dear = planned_metrics(without)
+    assert dear[TEACHER_FLOPS] == dear[TEACHER_FLOPS_AMORTISED] == dear[FLOPS] - planned[FLOPS] == 12 * forward.flops
+    views = config.views or 1
+    filled = views * forward.flops * config.task.source_samples // BATCH
+    assert planned[TEACHER_FLOPS] == 0
+    assert planned[TEACHER_FLOPS_AMORTISED] == filled
+    assert planned_metrics(config, trials=40)[TEACHER_FLOPS_AMORTISED] == filled / 40
+    assert dear[PEAK_BYTES] > planned[PEAK_BYTES]
+
+
 class Summed(torch.nn.Module):
     """Stands in for the objective: reads what it would read, and multiplies nothing."""
 
@@ -79,9 +111,12 @@ def test_networks_and_heads_cost_what_torch_counts_on_a_real_step(config: TrialC
     training.objective = Summed()
     teacher, task = teacher_of(config.teacher, config.task), config.task.load()
     sample_B = torch.arange(BATCH)
-    samples = Samples(sample_B, task.views(sample_B, 0, 0), task.source.label_N, task.views(sample_B, 0, 1))
+    images = task.views(sample_B, 0, 0)
     with FlopCounterMode(display=False) as counter:
-        training(samples, 0, teacher, world).loss.backward()
+        with torch.no_grad():
+            shown = Shown(images, TeacherOutputs(*teacher(images)))
+        samples = Samples(sample_B, shown, task.source.label_N, task.views(sample_B, 0, 1))
+        training(samples, 0, world).loss.backward()
     nominal = sum(
         operation.flops for operation in step_operations(config, config.shapes()) if operation.name in NETWORKS
     )

@@ -86,6 +86,8 @@ LIKELIHOOD = Sum(terms={"likelihood": Term(objective=Likelihood()), "kd": Term(o
         ({"student": MobileNetV2()}, "student.name", "needs images of 16 pixels", "another network"),
         ({"student": ViT(patch=3)}, "student.patch", "patches must divide the image, of 8 pixels", "divisor"),
         ({"teacher": Teacher(model=Adapter())}, "teacher.model.name", "maps images to features", "another network"),
+        ({"teacher_cache": True}, "teacher_cache", "views that can be enumerated", "write `views: 8`"),
+        ({"objective": InfoNCE(positive="view"), "views": 1}, "views", "contrasts two views", "raise it to 2"),
         ({"teacher": Teacher(model=VGG()), "student": MobileNetV2()}, "student.name", "16 pixels", "another network"),
     ],
 )
@@ -105,6 +107,12 @@ def test_a_part_that_is_not_used_is_not_held_against_the_others() -> None:
     small_trial(objective=KD(), memory=InBatch(), negatives=Uniform(count=1000), policy=MIGuided())
     small_trial(objective=SupCon(), memory=InBatch(), negatives=Uniform(count=1000))
     small_trial(objective=PCL(), memory=Prototypes(count=20))
+
+
+def test_images_as_they_are_can_always_be_enumerated() -> None:
+    small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="view"), teacher_cache=True)
+    small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="view"), views=1)
+    small_trial(views=1, teacher_cache=True)
 
 
 def test_a_positive_that_cannot_score_above_one_half_is_a_caution() -> None:
@@ -174,7 +182,7 @@ def changed(tree: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
 
 
 def another(path: Path, value: Any) -> Any:
-    if path == ("workers",):
+    if path in (("workers",), ("views",)):
         return 2
     if path[-1] == "schedule":
         return "constant"
@@ -188,7 +196,7 @@ def another(path: Path, value: Any) -> Any:
 
 
 def test_the_digest_changes_with_every_field() -> None:
-    trees = [small_trial(memory=memory).to_json() for memory in (Queue(size=50), Bank(size=50))]
+    trees = [small_trial(memory=memory, views=3).to_json() for memory in (Queue(size=50), Bank(size=50))]
     digests = {TrialConfig.model_validate(tree).digest() for tree in trees}
     count = len(trees)
     for tree in trees:

@@ -15,6 +15,7 @@ from tests.trainables.trials import (
     WatchedTask,
     combination_id,
     each_member_once,
+    shown_to,
     small_trial,
     teacher_of,
     timeless,
@@ -37,6 +38,8 @@ from trainables.policies.anneal import Anneal
 from trainables.policies.constant import Constant
 from trainables.policies.mi_guided import MIGuided
 from trainables.step import TrainingStep
+from trainables.storage import Storage
+from trainables.teacher_cache import TeacherCache
 from trainables.world import SingleWorld
 
 each_member = pytest.mark.parametrize("config", each_member_once(), ids=combination_id)
@@ -157,11 +160,11 @@ ADAPTER = small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="vie
 
 
 def test_an_adapter_starts_as_the_raw_embedding_and_is_measured_against_it(tmp_path: Path) -> None:
-    training, teacher = TrainingStep(ADAPTER), teacher_of(ADAPTER.teacher, ADAPTER.task)
-    images = ADAPTER.task.load().source.images[:9]
-    assert torch.equal(training.features(images, teacher), teacher(images)[0])
+    shown = shown_to(ADAPTER, ADAPTER.task.load().source.images[:9])
+    assert torch.equal(TrainingStep(ADAPTER).features(shown), shown.teacher.features)
     metrics = train(ADAPTER, tmp_path).metrics
-    raw = Measurements(ADAPTER, ADAPTER.task.load(), teacher).final(lambda images: teacher(images)[0])
+    teacher = TeacherCache(teacher_of(ADAPTER.teacher, ADAPTER.task), Storage(str(tmp_path / "raw")))
+    raw = Measurements(ADAPTER, ADAPTER.task.load(), teacher).of(lambda shown: shown.teacher.features).final()
     for name in ("transfer/knn_top1", "test/shift/linear_top1"):
         assert raw[gain_metric(name)] == 0
         assert metrics[gain_metric(name)] == pytest.approx(metrics[name] - raw[name])

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tests.trainables.trials import BATCH, small_trial, teacher_of
+from tests.trainables.trials import BATCH, shown_to, small_trial
 from trainables.models.adapter import Adapter
 from trainables.objectives.infonce import InfoNCE
 from trainables.step import Samples, TrainingStep
@@ -31,9 +31,10 @@ def views(step: int, rank: int) -> list[Tensor]:
     training, task = TrainingStep(CONFIG), CONFIG.task.load()
     seen: list[Tensor] = []
     training.student.register_forward_hook(lambda *passed: seen.append(passed[-1].detach()))
-    samples = Samples(torch.arange(BATCH), task.source.images[:BATCH], task.source.label_N)
+    shown = shown_to(CONFIG, task.source.images[:BATCH])
+    samples = Samples(torch.arange(BATCH), shown, task.source.label_N)
     torch.rand(3)  # what is drawn elsewhere changes nothing
-    training(samples, step, teacher_of(CONFIG.teacher, CONFIG.task), Pretended(rank))
+    training(samples, step, Pretended(rank))
     return seen
 
 

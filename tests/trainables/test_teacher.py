@@ -32,7 +32,9 @@ def weights(network: TeacherNetwork) -> str:
 def test_is_trained_once_and_then_read(tmp_path: Path) -> None:
     trained = load(teacher(), tmp_path)
     name = teacher().digest(TASK.load())
-    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}.json", f"{name}.safetensors"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        f"{name}{end}" for end in (".json", ".lock", ".safetensors")
+    ]
     written = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert weights(load(teacher(), tmp_path)) == weights(trained)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == written

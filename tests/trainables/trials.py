@@ -30,7 +30,8 @@ from trainables.outcomes import Outcome, RungReport, Verdict
 from trainables.protocols import World
 from trainables.storage import Storage
 from trainables.tasks.digits import Digits, DigitsTask
-from trainables.teacher import Teacher, TeacherNetwork, load_teacher
+from trainables.teacher import Shown, Teacher, TeacherNetwork, ask, load_teacher
+from trainables.teacher_cache import TeacherCache
 
 BATCH, STEPS, RUNGS = 16, 12, 3
 SMALL = {
@@ -110,6 +111,11 @@ def teacher_of(teacher: Teacher, task: Digits) -> TeacherNetwork:
         return load_teacher(teacher, task.load(), Storage(folder))
 
 
+def shown_to(config: TrialConfig, images: Tensor) -> Shown:
+    """Images, and what the trial's teacher makes of them."""
+    return Shown(images, ask(teacher_of(config.teacher, config.task), images))
+
+
 class Killed(Exception):
     """Stands for a SIGKILL: nothing of the trial runs after it."""
 
@@ -160,9 +166,9 @@ def train(
     task: Task | None = None,
     world: World | None = None,
 ) -> Outcome:
-    """Train a trial with checkpoints in `folder`."""
+    """Train a trial with checkpoints in `folder`; so is what its teacher makes of the task, which may be doctored."""
     task = task or config.task.load()
-    teacher = teacher_of(config.teacher, config.task)
+    teacher = TeacherCache(teacher_of(config.teacher, config.task), Storage(str(folder / "teacher_outputs")))
     return distil(config, task, teacher, checkpoints_in(folder, config), listener or Listener(), world)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
-from trainables.evidence import Evidence, Features
+from trainables.evidence import Evidence, Features, Score
 from trainables.information import best_temperature, infonce_bound
 from trainables.randomness import numpy_stream
 
@@ -36,15 +36,16 @@ class TeacherAgreement(Config):
     candidates: int = Field(128, ge=2)
     alpha: float = Field(10.0, gt=0)
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
+    def fit(self, evidence: Evidence) -> Score:
         """``cka`` in [0, 1] and ``mi_bound_nats``, at most log K."""
-        held_out = evidence.held_out
-        return {"cka": linear_cka(held_out.student_NF, held_out.teacher_NF), "mi_bound_nats": self._bound(evidence)}
-
-    def _bound(self, evidence: Evidence) -> float:
         critic = _Critic(evidence.source, self.alpha)
         temperature = best_temperature(critic.cosines(evidence.source_view, self.candidates))
-        return infonce_bound(critic.cosines(evidence.held_out, self.candidates), temperature)
+
+        def score(held_out: Features) -> dict[str, float]:
+            bound = infonce_bound(critic.cosines(held_out, self.candidates), temperature)
+            return {"cka": linear_cka(held_out.student_NF, held_out.teacher_NF), "mi_bound_nats": bound}
+
+        return score
 
 
 class _Critic:

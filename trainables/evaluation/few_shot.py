@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.evidence import Evidence, Features
+from trainables.evidence import Evidence, Features, Score
 from trainables.randomness import numpy_stream
 
 _RESAMPLE_SEED = 0  # the same labelled images for every trial, so that trials can be compared
@@ -28,12 +28,17 @@ class FewShot(Config):
 
     resamples: int = Field(20, ge=20)
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
+    def fit(self, evidence: Evidence) -> Score:
         """``few_shot_1_top1`` and so on, and ``few_shot_area``, all in [0, 1]."""
         classes = np.unique(evidence.train.label_N.numpy())
-        means = np.stack([self._means(evidence.train, classes, draw) for draw in range(self.resamples)])
-        accuracies = self._accuracies(evidence.held_out, classes, torch.from_numpy(means))
-        return dict(zip(self.measures, [*accuracies, area_over_log(self.labels, accuracies)], strict=True))
+        draws = [self._means(evidence.train, classes, draw) for draw in range(self.resamples)]
+        means = torch.from_numpy(np.stack(draws))
+
+        def score(held_out: Features) -> dict[str, float]:
+            accuracies = self._accuracies(held_out, classes, means)
+            return dict(zip(self.measures, [*accuracies, area_over_log(self.labels, accuracies)], strict=True))
+
+        return score
 
     def _means(self, train: Features, classes: NDArray[Any], draw: int) -> NDArray[np.float64]:
         """Class means (counts of labels, classes, F): a larger count adds to the images of the smaller ones."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
-from trainables.evidence import Evidence
+from trainables.evidence import Evidence, Features, Score
 
 _FEWEST_DIRECTIONS = 1.5  # between the effective rank of a line, 1, and of a plane, 2
 _LEAST_DISTANCE = 1e-3  # of unit-norm features, whose distances are at most 2
@@ -41,16 +41,22 @@ class Geometry(Config):
 
     t: float = Field(2.0, gt=0)
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
+    def fit(self, evidence: Evidence) -> Score:
         """Squared distances in [0, 4], uniformity in [-4t, 0], the rank in [1, F], or 0 where features do not vary."""
-        held_out_NF, label_N = unit_norm(evidence.held_out.student_NF), evidence.held_out.label_N
         source_NF, view_NF = unit_norm(evidence.source.student_NF), unit_norm(evidence.source_view.student_NF)
-        rank = effective_rank(evidence.held_out.student_NF)
-        spread = mean_square_distance(held_out_NF) ** 0.5
+        alignment = float((source_NF - view_NF).square().sum(dim=1).mean())
+
+        def score(held_out: Features) -> dict[str, float]:
+            return {"alignment": alignment, **self._spread(held_out.student_NF, held_out.label_N)}
+
+        return score
+
+    def _spread(self, features_NF: Tensor, label_N: Tensor) -> dict[str, float]:
+        unit_NF, rank = unit_norm(features_NF), effective_rank(features_NF)
+        spread = mean_square_distance(unit_NF) ** 0.5
         return {
-            "alignment": float((source_NF - view_NF).square().sum(dim=1).mean()),
-            "uniformity": uniformity(held_out_NF, self.t),
-            "intra_class_alignment": intra_class_alignment(held_out_NF, label_N),
+            "uniformity": uniformity(unit_NF, self.t),
+            "intra_class_alignment": intra_class_alignment(unit_NF, label_N),
             "effective_rank": rank,
             "collapsed": float(rank < _FEWEST_DIRECTIONS or spread < _LEAST_DISTANCE),
         }

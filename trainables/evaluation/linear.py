@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trainables.base import Config
-from trainables.evidence import Evidence
+from trainables.evidence import Evidence, Features, Score
 
 _BINS = 15  # of Guo et al. 2017
 
@@ -23,21 +23,22 @@ class Linear(Config):
 
     c: float = Field(1.0, gt=0)
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
+    def fit(self, evidence: Evidence) -> Score:
         """``linear_top1`` and ``linear_ece``, both in [0, 1]."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        train, held_out = evidence.train, evidence.held_out
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=self.c, max_iter=2000))
-        classifier.fit(train.student_NF.numpy(), train.label_N.numpy())
-        probability_NC = classifier.predict_proba(held_out.student_NF.numpy())
-        correct_N = classifier.classes_[probability_NC.argmax(axis=1)] == held_out.label_N.numpy()
-        return {
-            "linear_top1": float(correct_N.mean()),
-            "linear_ece": expected_calibration_error(probability_NC.max(axis=1), correct_N),
-        }
+        classifier.fit(evidence.train.student_NF.numpy(), evidence.train.label_N.numpy())
+
+        def score(held_out: Features) -> dict[str, float]:
+            probability_NC = classifier.predict_proba(held_out.student_NF.numpy())
+            correct_N = classifier.classes_[probability_NC.argmax(axis=1)] == held_out.label_N.numpy()
+            calibration = expected_calibration_error(probability_NC.max(axis=1), correct_N)
+            return {"linear_top1": float(correct_N.mean()), "linear_ece": calibration}
+
+        return score
 
 
 def expected_calibration_error(confidence_N: NDArray[Any], correct_N: NDArray[np.bool_]) -> float:

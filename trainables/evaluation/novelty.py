@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.base import Config
 from trainables.evaluation.features import unit_norm
-from trainables.evidence import Evidence
+from trainables.evidence import Evidence, Features, Score
 
 
 class Novelty(Config):
@@ -25,15 +25,19 @@ class Novelty(Config):
 
     k: int = Field(5, ge=1)
 
-    def __call__(self, evidence: Evidence) -> dict[str, float]:
+    def fit(self, evidence: Evidence) -> Score:
         """``ood_auroc`` in [0, 1]; 0.5 is chance."""
         from sklearn.metrics import roc_auc_score
 
         reference_MF = evidence.source.student_NF[::2]
         known = self._distances(evidence.source_view.student_NF[1::2], reference_MF)
-        new = self._distances(evidence.held_out.student_NF, reference_MF)
-        is_new = np.repeat([False, True], [len(known), len(new)])
-        return {"ood_auroc": float(roc_auc_score(is_new, np.concatenate([known.numpy(), new.numpy()])))}
+
+        def score(held_out: Features) -> dict[str, float]:
+            new = self._distances(held_out.student_NF, reference_MF)
+            is_new = np.repeat([False, True], [len(known), len(new)])
+            return {"ood_auroc": float(roc_auc_score(is_new, np.concatenate([known.numpy(), new.numpy()])))}
+
+        return score
 
     def _distances(self, queries_NF: Tensor, reference_MF: Tensor) -> Tensor:
         """Cosine distance of each query to the k-th nearest of the reference, (N,)."""

@@ -121,10 +121,11 @@ def _split(images: np.ndarray, labels: np.ndarray) -> ImageSplit:
 
 def _transfer_sets(config: Digits, images: np.ndarray, labels: np.ndarray) -> dict[str, TransferSet]:
     train, validation, test = _stratified(labels, config.labels_per_class)
+    learned_from = _split(images[train], labels[train])  # one object: what is fitted on it serves both sets
     shifts = dict(zip(config.transfer_names, (config.transfer_shift, config.strong_shift), strict=True))
     return {
         name: TransferSet(
-            train=_split(images[train], labels[train]),
+            train=learned_from,
             validation=_distorted(images[validation], labels[validation], config.copies, shift, f"{name}/validation"),
             test=_distorted(images[test], labels[test], config.copies, shift, f"{name}/test"),
         )

@@ -1,12 +1,26 @@
 """What probes are shown in tests."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.evidence import Evidence, Features
+
+
+@dataclass(frozen=True)
+class Story(Evidence):
+    """What a probe is fitted on, and what it is to judge."""
+
+    held_out: Features
+
+
+def judged(probe: Any, story: Story) -> dict[str, float]:
+    """What the fitted probe makes of the held-out samples."""
+    found: dict[str, float] = probe.fit(story)(story.held_out)
+    return found
 
 
 def normal(samples: int, width: int, seed: int) -> Tensor:
@@ -27,16 +41,16 @@ def three_classes(samples: int, seed: int, signal: float, first_label: int = 0) 
     return Features(student_NF, student_NF[:, :4] + 0.1 * normal(samples, 4, seed + 100), first_label + label_N)
 
 
-def three_class_evidence(signal: float = 1.0, held_out: int = 45) -> Evidence:
+def three_class_evidence(signal: float = 1.0, held_out: int = 45) -> Story:
     source = three_classes(80, 2, signal)
     view = replace(source, student_NF=source.student_NF + 0.1 * normal(80, 5, 3))
     # the labels of a transfer set need not start at 0
-    return Evidence(three_classes(60, 0, signal, 6), three_classes(held_out, 1, signal, 6), source, view)
+    return Story(three_classes(60, 0, signal, 6), source, view, three_classes(held_out, 1, signal, 6))
 
 
-def with_student(evidence: Evidence, change: Callable[[Tensor], Tensor]) -> Evidence:
+def with_student(evidence: Story, change: Callable[[Tensor], Tensor]) -> Story:
     """The same evidence of a student whose features are changed everywhere."""
-    return Evidence(*(replace(part, student_NF=change(part.student_NF)) for part in vars(evidence).values()))
+    return Story(*(replace(part, student_NF=change(part.student_NF)) for part in vars(evidence).values()))
 
 
 def chosen(part: Features, rows: Tensor) -> Features:

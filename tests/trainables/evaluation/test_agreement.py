@@ -6,26 +6,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, with_student
+from tests.trainables.evaluation.evidence import Story, features, judged, normal, three_class_evidence, with_student
 from trainables.evaluation.agreement import TeacherAgreement, linear_cka
-from trainables.evidence import Evidence, Features
+from trainables.evidence import Features
 from trainables.information import best_temperature, infonce_bound
 
 STUDENT = normal(300, 6, 0) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 
-def paired(teach: Callable[[Tensor, int], Tensor], samples: int = 1280, width: int = 4) -> Evidence:
+def paired(teach: Callable[[Tensor, int], Tensor], samples: int = 1280, width: int = 4) -> Story:
     """`teach` makes a teacher's features of a student's, with noise of a seed."""
 
     def part(samples: int, seed: int) -> Features:
         student_NF = normal(samples, width, seed)
         return features(student_NF, teach(student_NF, seed + 1000))
 
-    return Evidence(train=part(80, 0), held_out=part(samples, 1), source=part(1000, 2), source_view=part(1000, 3))
+    return Story(train=part(80, 0), held_out=part(samples, 1), source=part(1000, 2), source_view=part(1000, 3))
 
 
-def bound(evidence: Evidence, candidates: int = 128) -> float:
-    return TeacherAgreement(candidates=candidates)(evidence)["mi_bound_nats"]
+def bound(evidence: Story, candidates: int = 128) -> float:
+    return judged(TeacherAgreement(candidates=candidates), evidence)["mi_bound_nats"]
 
 
 def correlated(rho: float) -> Callable[[Tensor, int], Tensor]:
@@ -64,8 +64,8 @@ def test_cka_is_measured_on_held_out_samples() -> None:
     evidence = three_class_evidence()
     held_out = replace(evidence.held_out, teacher_NF=2 * evidence.held_out.student_NF[:, [4, 3, 2, 1]])
     expected = linear_cka(held_out.student_NF, held_out.teacher_NF)
-    assert TeacherAgreement()(replace(evidence, held_out=held_out))["cka"] == expected
-    assert TeacherAgreement()(evidence)["cka"] != expected
+    assert judged(TeacherAgreement(), replace(evidence, held_out=held_out))["cka"] == expected
+    assert judged(TeacherAgreement(), evidence)["cka"] != expected
 
 
 def test_the_critic_is_a_ridge_regression_from_student_to_teacher() -> None:

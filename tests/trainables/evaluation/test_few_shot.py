@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from tests.trainables.evaluation.evidence import three_class_evidence
+from tests.trainables.evaluation.evidence import judged, three_class_evidence
 from trainables.evaluation.few_shot import FewShot, area_over_log
 from trainables.randomness import numpy_stream
 
@@ -20,7 +20,7 @@ def test_area_of_known_curves() -> None:
 def test_accuracies_are_those_of_the_nearest_mean_on_each_draw() -> None:
     evidence = three_class_evidence()
     features, labels = evidence.train.student_NF.numpy(), evidence.train.label_N.numpy()
-    measured = FewShot()(evidence)
+    measured = judged(FewShot(), evidence)
     for count in (1, 2, 5, 10):
         scores = []
         for draw in range(20):
@@ -32,7 +32,7 @@ def test_accuracies_are_those_of_the_nearest_mean_on_each_draw() -> None:
 
 
 def test_the_area_is_that_of_its_own_accuracies() -> None:
-    measured = FewShot()(three_class_evidence())
+    measured = judged(FewShot(), three_class_evidence())
     accuracies = [measured[f"few_shot_{count}_top1"] for count in (1, 2, 5, 10)]
     assert accuracies == sorted(accuracies)
     assert measured["few_shot_area"] == pytest.approx(area_over_log((1, 2, 5, 10), accuracies))

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, three_classes, with_student
+from tests.trainables.evaluation.evidence import (
+    features,
+    judged,
+    normal,
+    three_class_evidence,
+    three_classes,
+    with_student,
+)
 from trainables.evaluation.geometry import Geometry, effective_rank
 
 CROSS = torch.tensor([[3.0, 0.0], [0.0, 0.5], [-1.0, 0.0], [0.0, -2.0]])  # four neighbours at 2, two opposites at 4
@@ -15,7 +22,7 @@ CROSS = torch.tensor([[3.0, 0.0], [0.0, 0.5], [-1.0, 0.0], [0.0, -2.0]])  # four
 
 def of_held_out(student_NF: Tensor, labels: list[int] | None = None, t: float = 2.0) -> dict[str, float]:
     held_out = features(student_NF, label_N=None if labels is None else torch.tensor(labels))
-    return Geometry(t=t)(replace(three_class_evidence(), held_out=held_out))
+    return judged(Geometry(t=t), replace(three_class_evidence(), held_out=held_out))
 
 
 def test_uniformity_of_points_on_a_circle() -> None:
@@ -27,7 +34,7 @@ def test_uniformity_of_points_on_a_circle() -> None:
 def test_alignment_of_hand_worked_views() -> None:
     source, view = features(torch.tensor([[1.0, 0.0], [0.0, 2.0]])), features(torch.tensor([[0.0, 1.0], [0.0, 5.0]]))
     evidence = replace(three_class_evidence(), source=source, source_view=view)
-    assert Geometry()(evidence)["alignment"] == pytest.approx((2 + 0) / 2)
+    assert judged(Geometry(), evidence)["alignment"] == pytest.approx((2 + 0) / 2)
 
 
 def test_intra_class_alignment_is_a_mean_over_the_classes_that_have_pairs() -> None:
@@ -83,17 +90,17 @@ SOUND: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("student", COLLAPSED)
 def test_a_collapse_is_seen(student: str) -> None:
-    assert Geometry()(with_student(three_class_evidence(), COLLAPSED[student]))["collapsed"] == 1.0
+    assert judged(Geometry(), with_student(three_class_evidence(), COLLAPSED[student]))["collapsed"] == 1.0
 
 
 @pytest.mark.parametrize("student", SOUND)
 def test_ordinary_features_have_not_collapsed(student: str) -> None:
-    assert Geometry()(with_student(three_class_evidence(), SOUND[student]))["collapsed"] == 0.0
+    assert judged(Geometry(), with_student(three_class_evidence(), SOUND[student]))["collapsed"] == 0.0
 
 
 @pytest.mark.parametrize("student", ["zero", "constant", "constant but for rounding"])
 def test_features_that_do_not_vary_have_no_rank_no_distance_and_no_uniformity(student: str) -> None:
-    measured = Geometry()(with_student(three_class_evidence(), COLLAPSED[student]))
+    measured = judged(Geometry(), with_student(three_class_evidence(), COLLAPSED[student]))
     assert measured.pop("collapsed") == 1.0
     assert measured.pop("effective_rank") == 0.0
     assert measured == pytest.approx(dict.fromkeys(measured, 0.0), abs=1e-9)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.evaluation.evidence import three_class_evidence, with_student
+from tests.trainables.evaluation.evidence import judged, three_class_evidence, with_student
 from trainables.evaluation.linear import Linear, expected_calibration_error
 
 
@@ -36,10 +36,10 @@ def test_calibration_error_is_what_a_loop_over_bins_finds() -> None:
 
 def test_a_probe_that_is_sure_of_noise_is_badly_calibrated() -> None:
     clear, noise = three_class_evidence(signal=30.0), three_class_evidence(signal=0.0, held_out=600)
-    assert Linear()(clear)["linear_ece"] < 0.05
-    assert Linear(c=1000.0)(noise)["linear_ece"] > Linear(c=1e-4)(noise)["linear_ece"] + 0.05
+    assert judged(Linear(), clear)["linear_ece"] < 0.05
+    assert judged(Linear(c=1000.0), noise)["linear_ece"] > judged(Linear(c=1e-4), noise)["linear_ece"] + 0.05
 
 
 def test_features_that_say_nothing_get_the_shares_of_the_classes() -> None:
-    measured = Linear()(with_student(three_class_evidence(), torch.zeros_like))
+    measured = judged(Linear(), with_student(three_class_evidence(), torch.zeros_like))
     assert measured == pytest.approx({"linear_top1": 1 / 3, "linear_ece": 0.0}, abs=1e-6)

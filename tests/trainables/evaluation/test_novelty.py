@@ -4,18 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainables.evaluation.evidence import features, normal, three_class_evidence, with_student
+from tests.trainables.evaluation.evidence import Story, features, judged, normal, three_class_evidence, with_student
 from trainables.evaluation.novelty import Novelty
-from trainables.evidence import Evidence
 
 
-def evidence(source_NF: Tensor, view_NF: Tensor, held_out_NF: Tensor) -> Evidence:
+def evidence(source_NF: Tensor, view_NF: Tensor, held_out_NF: Tensor) -> Story:
     source, view, held_out = features(source_NF), features(view_NF), features(held_out_NF)
     return replace(three_class_evidence(), source=source, source_view=view, held_out=held_out)
 
 
-def auroc(shown: Evidence, k: int = 5) -> float:
-    return Novelty(k=k)(shown)["ood_auroc"]
+def auroc(shown: Story, k: int = 5) -> float:
+    return judged(Novelty(k=k), shown)["ood_auroc"]
 
 
 def test_what_points_elsewhere_is_told_and_what_points_alike_is_not() -> None:
