@@ -29,7 +29,7 @@ from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
 from sweeps.search.study import Search
 from sweeps.slots.cluster import start_ray
-from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
+from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots, SlotsLostError
 from sweeps.slots.tuning import TuneFailedError, run_trials
 from sweeps.tracking import MlflowWriter, tracking_uri
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
@@ -104,8 +104,8 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> bo
         reason: Reason = "error"
         try:
             ledger.append(_opened(fence, described.task))
-            with _signals_interrupt() as check, LiveView(storage / sweep, writer):
-                _train(ledger, described, storage, check)
+            with _signals_interrupt() as check, LiveView(storage / sweep, writer) as view:
+                _train(ledger, described, storage, check, view)
             reason = "done"
         except Interrupted:
             reason = "interrupted"
@@ -144,21 +144,23 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _train(ledger: Ledger, sweep: _Sweep, storage: Path, check: Callable[[], None]) -> None:
+def _train(ledger: Ledger, sweep: _Sweep, storage: Path, check: Callable[[], None], view: LiveView) -> None:
     # The teacher is trained while Ray starts, once, instead of by every slot that finds none.
     cache = Storage(str(storage)).folder(TEACHERS)
     teacher = ThreadPoolExecutor(1).submit(load_teacher, sweep.example.teacher, sweep.task, cache)
     start_ray()
     check()
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
-    with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
+    with Slots(_plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
+        view.preparing = slots.progress
         search = Search(sweep.space, sweep.file.goals, sweep.file.search)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
         teacher.result()
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
 
 
-def _plan(resources: Resources) -> SlotPlan:
+def _plan(sweep: _Sweep) -> SlotPlan:
+    resources = sweep.file.resources
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
     by_cpu = there.get("CPU", 0) / (resources.workers * resources.cpus_per_worker)
     by_gpu = (
@@ -170,6 +172,8 @@ def _plan(resources: Resources) -> SlotPlan:
         workers=resources.workers,
         cpus_per_worker=resources.cpus_per_worker,
         gpus_per_worker=resources.gpus_per_worker,
+        prepare=PREPARE_FUNCTION,
+        example=sweep.example.to_json(),
     )
 
 
