@@ -50,7 +50,7 @@ def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.ERROR)
     # The heavy half of Ray and torch load while Ray's processes start.
-    threading.Thread(target=importlib.import_module, args=("sweeps.slots.tuning",), daemon=True).start()
+    threading.Thread(target=importlib.import_module, args=("sweeps.training",), daemon=True).start()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         _start_local(cpus)

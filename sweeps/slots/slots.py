@@ -11,6 +11,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from sweeps.refusals import Refusal
+from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.pool import NAMESPACE, start_pool
 from sweeps.slots.trainer import SlotTrainer
 from trainables.ray_worker import LoopConfig, train_loop
@@ -22,10 +23,6 @@ PREPARE_FUNCTION = "trainables.preparing:prepare"
 
 #: How long `close` waits for slots; one whose worker was just lost needs some 10 s to come back and hear of the end.
 CLOSE_SECONDS = 60.0
-
-
-class SlotsLostError(RuntimeError):
-    """No slot is left that could train; the message holds each slot's reason."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class PoolState:
         self.closed = self.closed or reason
 
     def snapshot(self) -> dict[str, Any]:
-        """What waits, what runs in which slot, what slots do before their first trial, why they gave up, why it closed."""
+        """What waits, what runs in which slot, what slots do before that, why they gave up, why the pool closed."""
         return {
             "waiting": [*self._queue, *([] if self._ahead is None else [self._ahead])],
             "running": {number: slot.trial for number, slot in self._slots.items() if slot.trial is not None},

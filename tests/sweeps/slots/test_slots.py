@@ -9,7 +9,8 @@ import ray
 
 from sweeps.events import Reported
 from sweeps.refusals import Refusal
-from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
+from sweeps.slots.errors import SlotsLostError
+from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
 from tests.sweeps.slots.conftest import (
     FORMULA,
