@@ -89,7 +89,7 @@ class MlflowWriter:
     the cores more. `last_error` says what MLflow last refused; None while all is well.
     """
 
-    def __init__(self, location: str | Path, tracking: Tracking, interval_s: float = 1.0) -> None:
+    def __init__(self, location: str | Path, tracking: Tracking, interval_s: float = 3.0) -> None:
         self.last_error: str | None = None
         self._tracking = tracking
         self._interval_s = interval_s
