@@ -17,7 +17,7 @@ class NoOutbox:
     lag = 0
 
 
-def shown_until(view: LiveView, printed: io.StringIO, words: str, then: Callable[[], None]) -> None:
+def shown_until(printed: io.StringIO, words: str, then: Callable[[], None]) -> None:
     deadline = time.monotonic() + 20
     while words not in printed.getvalue():
         assert time.monotonic() < deadline, printed.getvalue()
@@ -32,11 +32,11 @@ def test_what_slots_do_is_shown_once_each_until_a_trial_has_started(tmp_path: Pa
     printed, says = io.StringIO(), {0: "loads the data", 1: "loads the data"}
     with LiveView(tmp_path, NoOutbox(), Console(file=printed, width=200)) as view:
         view.preparing = lambda: dict(says)
-        shown_until(view, printed, "slot 1 loads", lambda: says.update({0: "warms up"}))
-        shown_until(view, printed, "slot 0 warms up", lambda: None)
+        shown_until(printed, "slot 1 loads", lambda: says.update({0: "warms up"}))
+        shown_until(printed, "slot 0 warms up", lambda: None)
         for event in (stories.planned(0), stories.started(0)):
             ledger.append(event)
-        shown_until(view, printed, "trial 0 started", lambda: says.update({1: "is late"}))
+        shown_until(printed, "trial 0 started", lambda: says.update({1: "is late"}))
     ledger.close()
     lines = [line.split(" ", 1)[1] for line in printed.getvalue().splitlines()]
     assert [line for line in lines if line.startswith("slot")] == [
