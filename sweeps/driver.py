@@ -18,6 +18,9 @@ from trainables.outcomes import Verdict
 class Pool(Protocol):
     """What the driver tells the pool of the slots."""
 
+    def submit_ahead(self, job: Job) -> None:
+        """Have the next trial wait for a slot, before Tune has a proxy for it."""
+
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict to the worker that waits for it."""
 
@@ -30,13 +33,15 @@ class Driver:
 
     Holds nothing of its own that matters: a new driver on the same ledger goes on where this one was. Trials that an
     earlier driver left unfinished come first, in their order; then the search is asked, until the budget is spent.
-    `at_once` trials are under way at most.
+    `at_once` trials are under way at most. Where there is more than one, the next waits in the pool already, for the
+    first slot that gets free; a serial sweep has nothing ahead, so that each suggestion knows all that ended before.
     """
 
     def __init__(self, ledger: Ledger, sweep: SweepFile, search: Search, at_once: int, pool: Pool) -> None:
         self.ledger, self.sweep, self.search = ledger, sweep, search
         self.at_once, self.pool = at_once, pool
         self.under_way: set[int] = set()
+        self._ahead: Job | None = None
         self._left = sorted(t.number for t in ledger.history.trials.values() if t.state in ("waiting", "running"))
         self._exhausted = False
         search.restore(ledger.history.trials.values())
@@ -44,17 +49,18 @@ class Driver:
     def next_trial(self) -> Job | None:
         """The next trial to train; None if there is none now (all slots taken, or nothing left: see `finished`)."""
         if len(self.under_way) >= self.at_once:
+            self._look_ahead()
             return None
-        record = self._unfinished() or self._planned()
-        if record is None:
-            return None
-        self.under_way.add(record.number)
-        return Job(record.number, record.config, attempt=1 + max((a.number for a in record.attempts), default=0))
+        job, self._ahead = self._ahead or self._next_job(), None
+        if job is not None:
+            self.under_way.add(job.trial)
+        return job
 
     @property
     def finished(self) -> bool:
         """Whether every trial of the sweep has ended and none will follow."""
-        return not self.under_way and not self._left and (self._exhausted or self._budget_spent())
+        waiting = self.under_way or self._left or self._ahead
+        return not waiting and (self._exhausted or self._budget_spent())
 
     def take_in(self, event: SlotEvent) -> None:
         """Record what happened in a slot and do what follows from it; telling it twice changes nothing."""
@@ -78,6 +84,18 @@ class Driver:
             return event
         message = f"a complete trial has a finite value of every goal; {', '.join(missing)} had none"
         return event.model_copy(update={"state": "failed", "failure": "user_error", "message": message})
+
+    def _look_ahead(self) -> None:
+        if self.at_once > 1 and self._ahead is None:
+            self._ahead = self._next_job()
+            if self._ahead is not None:
+                self.pool.submit_ahead(self._ahead)
+
+    def _next_job(self) -> Job | None:
+        record = self._unfinished() or self._planned()
+        if record is None:
+            return None
+        return Job(record.number, record.config, attempt=1 + max((a.number for a in record.attempts), default=0))
 
     def _unfinished(self) -> TrialRecord | None:
         return self.ledger.history.trials[self._left.pop(0)] if self._left else None

@@ -1,7 +1,7 @@
 """What a sweep looks like while it runs: a live table on a terminal, one line per event anywhere else."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -29,13 +29,19 @@ class Outbox(Protocol):
 
 
 class LiveView:
-    """Follows a ledger in a thread of its own, as any reader would, until the block ends."""
+    """Follows a ledger in a thread of its own, as any reader would, until the block ends.
+
+    Until a trial has started it also shows what `preparing` says: a line for each slot that is not ready yet.
+    """
 
     def __init__(self, location: Path, outbox: Outbox, console: Console | None = None) -> None:
         self._ledger = Ledger.open(location)
         self._goals: Goals = self._ledger.spec["file"]["goals"]
         self._outbox, self._console = outbox, console or Console()
         self._history = History()
+        self.preparing: Callable[[], Mapping[int, str]] = dict
+        self._shown: Mapping[int, str] = {}
+        self._training = False
         self._leave = threading.Event()
         follow: Callable[[], None] = self._draw if self._console.is_terminal else self._print
         self._thread = threading.Thread(target=follow, name="live-view", daemon=True)
@@ -62,26 +68,37 @@ class LiveView:
 
     def _panel(self) -> RenderableType:
         file = self._ledger.spec["file"]
+        self._news_of_slots()
         note = (
             f"MLflow: {self._outbox.last_error}"
             if self._outbox.last_error
             else f"MLflow lag: {self._outbox.lag} events"
         )
+        note = "\n".join([note, *(f"slot {slot} {line}" for slot, line in sorted(self._shown.items()))])
         return sweep_panel(self._ledger.sweep, self._history, self._goals, file["budget"]["trials"], note)
 
     def _print(self) -> None:
         last = False
         while not last:
             last = self._leave.wait(_INTERVAL_S)
+            for slot, line in self._news_of_slots():
+                self._console.print(f"{datetime.now():%H:%M:%S} slot {slot} {line}", markup=False, highlight=False)
             for at, event in self._news():
                 line = event_line(event, self._goals)
                 if line:
                     self._console.print(f"{at:%H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True)
 
+    def _news_of_slots(self) -> list[tuple[int, str]]:
+        """What slots do since the last look, while no trial has started."""
+        before, self._shown = self._shown, {} if self._training else dict(self.preparing())
+        return [(slot, line) for slot, line in sorted(self._shown.items()) if before.get(slot) != line]
+
     def _news(self) -> list[tuple[datetime, Event]]:
         news = []
         for seq, at, event in self._ledger.events(after=self._history.last_seq):
             self._history.apply(seq, at, event)
+            if isinstance(event, Opened | Started):
+                self._training = isinstance(event, Started)
             news.append((at.astimezone(), event))
         return news
 

@@ -4,11 +4,9 @@ import os
 import signal
 import socket
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -16,28 +14,19 @@ from typing import Literal
 import ray
 import torch
 
-from search_spaces.draws import CornerDraw
 from search_spaces.policies import Resources
-from search_spaces.space import Space
-from search_spaces.sweep_file import LoadedSweep, SweepFile, trial_space
-from sweeps.driver import Driver
+from search_spaces.sweep_file import LoadedSweep
+from sweeps.described import Described
 from sweeps.events import Closed, Opened
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.mirroring import tracking
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
-from sweeps.search.study import Search
 from sweeps.slots.cluster import start_ray
-from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
-from sweeps.slots.tuning import TuneFailedError, run_trials
+from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.tracking import MlflowWriter, tracking_uri
-from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
-from trainables.config import TrialConfig
 from trainables.evidence import Task
-from trainables.loop import TEACHERS
-from trainables.storage import Storage
-from trainables.teacher import load_teacher
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 _DRAIN_SECONDS = {"done": 60.0, "interrupted": 3.0, "error": 3.0}  # what is not in MLflow by then, `sync` brings there
@@ -61,23 +50,6 @@ class Interrupted(BaseException):
         self.signum = signum
 
 
-@dataclass(frozen=True)
-class _Sweep:
-    """What a sweep's ledger says it is. `example` is one of its trials; the task is that of all."""
-
-    file: SweepFile
-    space: Space
-    example: TrialConfig
-    task: Task
-
-    @classmethod
-    def of(cls, ledger: Ledger) -> "_Sweep":
-        file = SweepFile.model_validate(ledger.spec["file"])
-        space = trial_space(file.trial, file.resources)
-        example = TrialConfig.model_validate(space.suggest(CornerDraw(False, {})))
-        return cls(file, space, example, example.task.load())
-
-
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
     _check_place(storage)
@@ -98,14 +70,17 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> bo
         fence = ledger.claim()
         if ledger.history.closed == "done":
             return True
-        described = _Sweep.of(ledger)
-        _check_unchanged(ledger, described.task, accept_changed_code)
-        writer = MlflowWriter(storage / sweep, tracking(ledger.sweep, ledger.spec, storage))
+        mirror = tracking(ledger.sweep, ledger.spec, storage)
+        with _signals_interrupt():
+            described = _start(ledger, accept_changed_code)
+        from sweeps.training import train  # loaded by now, while Ray started
+
+        writer = MlflowWriter(storage / sweep, mirror)
         reason: Reason = "error"
         try:
             ledger.append(_opened(fence, described.task))
-            with _signals_interrupt() as check, LiveView(storage / sweep, writer):
-                _train(ledger, described, storage, check)
+            with _signals_interrupt() as check, LiveView(storage / sweep, writer) as view:
+                train(ledger, described, storage, check, view)
             reason = "done"
         except Interrupted:
             reason = "interrupted"
@@ -144,33 +119,13 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _train(ledger: Ledger, sweep: _Sweep, storage: Path, check: Callable[[], None]) -> None:
-    # The teacher is trained while Ray starts, once, instead of by every slot that finds none.
-    cache = Storage(str(storage)).folder(TEACHERS)
-    teacher = ThreadPoolExecutor(1).submit(load_teacher, sweep.example.teacher, sweep.task, cache)
+def _start(ledger: Ledger, accept_changed_code: bool) -> Described:
+    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before."""
+    loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
+    if ledger.history.sessions:
+        _check_unchanged(ledger, loading.result().task, accept_changed_code)
     start_ray()
-    check()
-    workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
-    with Slots(_plan(sweep.file.resources), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
-        search = Search(sweep.space, sweep.file.goals, sweep.file.search)
-        driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
-        teacher.result()
-        run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
-
-
-def _plan(resources: Resources) -> SlotPlan:
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
-    by_cpu = there.get("CPU", 0) / (resources.workers * resources.cpus_per_worker)
-    by_gpu = (
-        there.get("GPU", 0) / (resources.workers * resources.gpus_per_worker) if resources.gpus_per_worker else by_cpu
-    )
-    room = max(1, int(min(by_cpu, by_gpu)))
-    return SlotPlan(
-        slots=room if resources.slots == "auto" else resources.slots,
-        workers=resources.workers,
-        cpus_per_worker=resources.cpus_per_worker,
-        gpus_per_worker=resources.gpus_per_worker,
-    )
+    return loading.result()
 
 
 def _opened(fence: int, task: Task) -> Opened:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from sweeps.events import Ended, Event
+from sweeps.events import Ended, Event, Opened, Started
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
@@ -32,6 +33,9 @@ _LOG = logging.getLogger(__name__)
 _TERMINAL = {"FINISHED", "KILLED", "FAILED"}
 _SWEEP_STATUS = {None: "RUNNING", "done": "FINISHED", "stopped": "KILLED", "interrupted": "KILLED", "error": "FAILED"}
 _DATASET_DIGEST_LIMIT = 36
+
+_SHARE_OF_TIME = 0.1  # the most of its time that the writer writes
+_LONGEST_WAIT_S = 10.0
 
 # Together at most what MLflow takes in one `log_batch`: 1000 entities, of them 100 params and 100 tags.
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH, _TAGS_PER_BATCH = 800, 100, 100
@@ -80,11 +84,12 @@ def tracking_uri(storage: Path) -> str:
 class MlflowWriter:
     """Mirrors a ledger into MLflow in the background until `drain`. Never raises for a fault of MLflow.
 
-    Starts at once, in a thread that also imports mlflow (2.4 s). `last_error` says what MLflow last refused; None
-    while all is well.
+    Its thread waits for the first trial of this session, since it also imports mlflow, for seconds of CPU that slots
+    need while they start. It writes every `interval_s` seconds, or less often where that takes long: training needs
+    the cores more. `last_error` says what MLflow last refused; None while all is well.
     """
 
-    def __init__(self, location: str | Path, tracking: Tracking, interval_s: float = 1.0) -> None:
+    def __init__(self, location: str | Path, tracking: Tracking, interval_s: float = 3.0) -> None:
         self.last_error: str | None = None
         self._tracking = tracking
         self._interval_s = interval_s
@@ -120,8 +125,10 @@ class MlflowWriter:
     def _run(self) -> None:
         mirror: Mirror | None = None
         failures = 0
+        self._wait_for_a_trial()
         while not self._stopping:
             self._wake.clear()
+            began = time.perf_counter()
             try:
                 mirror = mirror or Mirror(self._ledger, self._tracking)
                 mirror.catch_up()
@@ -130,9 +137,19 @@ class MlflowWriter:
                 self._note(error)
                 mirror = None  # what it thought it knew may be wrong now: it looks again
                 failures += 1
+            took_s = time.perf_counter() - began
             with self._ticked:
                 self._ticked.notify_all()
-            self._wake.wait(min(self._interval_s * 2**failures, 10))
+            self._wake.wait(min(max(self._interval_s * 2**failures, took_s / _SHARE_OF_TIME), _LONGEST_WAIT_S))
+
+    def _wait_for_a_trial(self) -> None:
+        """Until a trial of this session has started, or `flush` wants all that there is."""
+        seen, started = 0, False
+        while not started and not self._wake.wait(self._interval_s if seen else 0):
+            for seq, _, event in list(self._ledger.events(after=seen)):
+                seen = seq
+                if isinstance(event, Opened | Started):
+                    started = isinstance(event, Started)
 
     def _note(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -262,7 +279,7 @@ class _Runs:
 
     def __init__(self, tracking: Tracking) -> None:
         _quieten()
-        # Takes 2.4 s: in the writer's thread it overlaps the start of the slots.
+        # Takes seconds, in the writer's thread.
         import mlflow
         from mlflow import entities
 

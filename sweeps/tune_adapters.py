@@ -12,6 +12,7 @@ from ray.tune.search import Searcher
 from sweeps.driver import Driver
 from sweeps.slots.proxy import event_of, tune_config
 from sweeps.slots.slots import Slots
+from sweeps.slots.state import Job
 from sweeps.slots.tuning import NotPickled
 from trainables.outcomes import Verdict
 
@@ -21,6 +22,10 @@ class SlotPool:
 
     def __init__(self, slots: Slots) -> None:
         self._pool = slots.pool
+
+    def submit_ahead(self, job: Job) -> None:
+        """Have the next trial wait for a slot."""
+        self._pool.submit_ahead.remote(job.trial, job.config, job.attempt)
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict to the worker that waits for it."""

@@ -37,14 +37,26 @@ class RunTrial(Protocol):
         """Train the trial from its last checkpoint, if there is one, on every rank of `world`."""
 
 
+class Prepare(Protocol):
+    """What a worker does before its first trial: `trainables.preparing.prepare`, or a stand-in."""
+
+    def __call__(
+        self, config: Mapping[str, Any], *, workspace: str, share: int, shares: int, progress: Callable[[str], None]
+    ) -> None:
+        """Do what the first trial would wait for, as worker `share` of `shares`; `progress` takes a line to show."""
+
+
 class LoopConfig(TypedDict):
-    """What `train_loop` is told: its pool, its slot and how to run a trial."""
+    """What `train_loop` is told: its pool, its slot, how to prepare for a trial like `example` and how to run one."""
 
     pool: str
     namespace: str
     slot: int
+    slots: int
     threads: int
     workspace: str
+    prepare: str | None  # "module:function"
+    example: dict[str, Any]
     run_trial: str  # "module:function"
 
 
@@ -82,6 +94,7 @@ def train_loop(loop_config: LoopConfig) -> None:
     pool: Any = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
     slot = loop_config["slot"]
     run_trial, problem = _load(loop_config["run_trial"])
+    problem = problem or _prepare(loop_config, world, pool)
     problems = [other for other in channel.from_all(problem) if other]
     if run_trial is None or problems:
         ray.get(pool.give_up.remote(slot, problems[0]))
@@ -148,10 +161,14 @@ def classify(error: Exception) -> tuple[FailureKind, str]:
     """The class of a failure, and the last line of its error."""
     if isinstance(error, TrialFailure):
         return error.kind, error.message
-    line = traceback.format_exception_only(error)[-1].strip()
+    line = _last_line(error)
     # on a CPU, torch has no error class of its own for this
     starved = isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in line
     return ("oom" if starved else "user_error"), line
+
+
+def _last_line(error: Exception) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 def _check_finite(step: int, metrics: Mapping[str, float]) -> None:
@@ -160,14 +177,34 @@ def _check_finite(step: int, metrics: Mapping[str, float]) -> None:
         raise TrialFailure("nan", f"metrics at step {step} must be finite: {broken}")
 
 
-def _load(path: str) -> tuple[RunTrial | None, str | None]:
+def _load(path: str) -> tuple[Any, str | None]:
     """The function named by "module:function", or why it cannot be had: Ray Train would retry an error for ever."""
     module, _, name = path.partition(":")
     try:
-        run_trial: RunTrial = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name), None
     except Exception as error:
-        return None, f"a worker cannot load {path}: {traceback.format_exception_only(error)[-1].strip()}"
-    return run_trial, None
+        return None, f"a worker cannot load {path}: {_last_line(error)}"
+
+
+def _prepare(loop_config: LoopConfig, world: World, pool: Any) -> str | None:
+    """Prepare for the first trial; the answer is why that failed, if it did: an error would be retried for ever."""
+    path, slot = loop_config["prepare"], loop_config["slot"]
+    if path is None:
+        return None
+    prepare, problem = _load(path)
+    if problem:
+        return problem
+    try:
+        prepare(
+            loop_config["example"],
+            workspace=loop_config["workspace"],
+            share=slot * world.size + world.rank,
+            shares=loop_config["slots"] * world.size,
+            progress=lambda line: ray.get(pool.progress.remote(slot, line)),
+        )
+    except Exception as error:
+        return f"a worker cannot prepare for its first trial: {classify(error)[1]}"
+    return None
 
 
 def _facts() -> dict[str, Any]:

@@ -28,8 +28,10 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
-#: A local Ray starts as many processes at once as there are cores, and warns of any more.
-LOCAL_SETTINGS = {"RAY_worker_maximum_startup_concurrency": "16"}
+LOCAL_SETTINGS = {
+    "RAY_worker_maximum_startup_concurrency": "16",  # unset as many at once as there are cores, and a warning of more
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away; a process for each slot
+}
 
 #: What Ray says about matters that are settled here: token authentication is on; Tune keeps no result files.
 SILENCED = ("ray._private.authentication.authentication_token_setup", "ray.tune.analysis.experiment_analysis")
@@ -48,7 +50,7 @@ def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.ERROR)
     # The heavy half of Ray and torch load while Ray's processes start.
-    threading.Thread(target=importlib.import_module, args=("sweeps.slots.tuning",), daemon=True).start()
+    threading.Thread(target=importlib.import_module, args=("sweeps.training",), daemon=True).start()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     if address is None:
         _start_local(cpus)

@@ -31,6 +31,11 @@ class TrialPool:
         self._state.submit(Job(trial, config, attempt))
         await self._tell()
 
+    async def submit_ahead(self, trial: int, config: dict[str, Any], attempt: int) -> None:
+        """Have the next trial wait, for which there is no proxy yet."""
+        self._state.submit_ahead(Job(trial, config, attempt))
+        await self._tell()
+
     async def next_event(self, trial: int, after: int) -> tuple[int, SlotEvent]:
         """Wait for the event of a trial that follows its event number `after`. Raises `PoolClosedError`."""
         state = self._state
@@ -63,6 +68,10 @@ class TrialPool:
     async def snapshot(self) -> dict[str, Any]:
         """What waits, what runs where, which slots gave up."""
         return self._state.snapshot()
+
+    async def progress(self, slot: int, line: str) -> None:
+        """What a worker of a slot does before it can take a trial."""
+        self._state.tell_progress(slot, line)
 
     async def hello(self, slot: int, workers: list[dict[str, Any]]) -> int:
         """A worker group (re)started; the answer names this group in its calls of `take`."""

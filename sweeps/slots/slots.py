@@ -3,38 +3,43 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 
 from sweeps.refusals import Refusal
+from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.pool import NAMESPACE, start_pool
+from sweeps.slots.trainer import SlotTrainer
 from trainables.ray_worker import LoopConfig, train_loop
 
 log = logging.getLogger(__name__)
 
 TRIAL_FUNCTION = "trainables.loop:run_trial"
+PREPARE_FUNCTION = "trainables.preparing:prepare"
 
 #: How long `close` waits for slots; one whose worker was just lost needs some 10 s to come back and hear of the end.
 CLOSE_SECONDS = 60.0
 
 
-class SlotsLostError(RuntimeError):
-    """No slot is left that could train; the message holds each slot's reason."""
-
-
 @dataclass(frozen=True)
 class SlotPlan:
-    """How many slots, what each of their workers has, and the function that trains a trial, "module:function"."""
+    """How many slots, what each of their workers has, and the functions that they call, each "module:function".
+
+    `run_trial` trains a trial; `prepare`, where there is one, is called before the first with the config of a trial of
+    the sweep, `example` (`trainables.ray_worker.Prepare`).
+    """
 
     slots: int
     workers: int = 1
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0.0
     run_trial: str = TRIAL_FUNCTION
+    prepare: str | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     def check_fits(self) -> None:
         """Raise `Refusal` if the cluster cannot hold all slots at once: the last would wait for the first to end."""
@@ -97,6 +102,14 @@ class Slots:
         if self.lost():
             raise SlotsLostError("; ".join(f"slot {slot}: {why}" for slot, why in sorted(self.failures.items())))
 
+    def progress(self) -> dict[int, str]:
+        """What the slots do that have not come to a trial yet; empty while the pool does not answer."""
+        try:
+            snapshot = ray.get(self.pool.snapshot.remote(), timeout=1)
+        except ray.exceptions.RayError:
+            return {}
+        return dict(snapshot["progress"])
+
     def close(self) -> None:
         """Let idle workers leave at once and busy ones at their next report, and wait for them."""
         self._closing = True
@@ -125,16 +138,19 @@ class Slots:
         if self.lost():
             self.pool.close.remote("every slot was lost")
 
-    def _trainer(self, slot: int) -> TorchTrainer:
+    def _trainer(self, slot: int) -> SlotTrainer:
         loop_config = LoopConfig(
             pool=self.pool_name,
             namespace=NAMESPACE,
             slot=slot,
+            slots=self.plan.slots,
             threads=self.plan.cpus_per_worker,
             workspace=self.workspace,
+            prepare=self.plan.prepare,
+            example=dict(self.plan.example),
             run_trial=self.plan.run_trial,
         )
-        return TorchTrainer(
+        return SlotTrainer(
             train_loop,  # type: ignore[arg-type]  # ray wants a plain dict
             train_loop_config=dict(loop_config),
             scaling_config=self.plan.scaling(),

@@ -65,23 +65,38 @@ class PoolState:
         self.attempts = attempts
         self.closed: str | None = None
         self.problems: dict[int, str] = {}
+        self.progress: dict[int, str] = {}
         self._queue: deque[int] = deque()
+        self._ahead: int | None = None
         self._trials: dict[int, _Trial] = {}
         self._slots: dict[int, _Slot] = {}
 
     # Proxies
 
     def submit(self, job: Job) -> None:
-        """Queue a trial; one that is known already stays as it is."""
-        if job.trial not in self._trials:
+        """Queue a trial; one that is known already stays as it is, or waits with the others if it was ahead."""
+        if job.trial == self._ahead:
+            self._ahead = None
+        elif job.trial in self._trials:
+            return
+        else:
             self._trials[job.trial] = _Trial(job, job.attempt)
-            self._queue.append(job.trial)
+        self._queue.append(job.trial)
 
     def events(self, trial: int, after: int = 0) -> list[SlotEvent]:
         """What a trial has said, from its event number `after` + 1 on."""
         return self._trials[trial].events[after:]
 
     # The driver
+
+    def submit_ahead(self, job: Job) -> None:
+        """Have the next trial wait, for which there is no proxy yet: the next one that gets free will take it.
+
+        There is one at a time. It comes after all others, and not before a proxy is about to be free: a slot that
+        trains what nobody listens to would wait for its first verdict while those that have proxies wait for the slot.
+        """
+        self._trials[job.trial] = _Trial(job, job.attempt)
+        self._ahead = job.trial
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict on a rung. The first one stands; one on a trial that is over changes nothing."""
@@ -102,20 +117,26 @@ class PoolState:
         self.closed = self.closed or reason
 
     def snapshot(self) -> dict[str, Any]:
-        """Trials waiting, the trial running per slot, why slots gave up, and whether the pool is closed."""
+        """What waits, what runs in which slot, what slots do before that, why they gave up, why the pool closed."""
         return {
-            "waiting": list(self._queue),
+            "waiting": [*self._queue, *([] if self._ahead is None else [self._ahead])],
             "running": {number: slot.trial for number, slot in self._slots.items() if slot.trial is not None},
+            "progress": dict(self.progress),
             "problems": dict(self.problems),
             "closed": self.closed,
         }
 
     # Workers
 
+    def tell_progress(self, slot: int, line: str) -> None:
+        """What a slot does that cannot take a trial yet."""
+        self.progress[slot] = line
+
     def hello(self, slot: int, workers: list[Worker]) -> int:
         """A worker group (re)started: what ran in its slot was lost. The answer is the group's generation."""
         generation = self._slots[slot].generation + 1 if slot in self._slots else 1
         self.vacate(slot)
+        self.progress.pop(slot, None)
         self._slots[slot] = _Slot(workers, generation=generation)
         return generation
 
@@ -140,13 +161,13 @@ class PoolState:
 
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
-        return bool(self._queue or self.closed) or not self.current(slot, generation)
+        return bool(self._next() is not None or self.closed) or not self.current(slot, generation)
 
     def take(self, slot: int, generation: int) -> tuple[Job, int] | None:
         """The next trial for a slot and its attempt; None when there will be none for this worker group."""
         if self.closed or not self.current(slot, generation):
             return None
-        trial, group = self._trials[self._queue.popleft()], self._slots[slot]
+        trial, group = self._trials[self._pop()], self._slots[slot]
         group.trial = trial.job.trial
         started = Started(
             trial=group.trial,
@@ -158,6 +179,19 @@ class PoolState:
         trial.events.append(started)
         group.trained += 1
         return trial.job, trial.attempt
+
+    def _next(self) -> int | None:
+        if self._queue:
+            return self._queue[0]
+        proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
+        return self._ahead if proxy_gets_free else None
+
+    def _pop(self) -> int:
+        if self._queue:
+            return self._queue.popleft()
+        ahead, self._ahead = self._ahead, None
+        assert ahead is not None
+        return ahead
 
     def report(self, report: Reported) -> None:
         """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""
@@ -184,6 +218,7 @@ class PoolState:
 
     def give_up(self, slot: int, message: str) -> None:
         """A slot cannot train any trial, and says why."""
+        self.progress.pop(slot, None)
         self.problems[slot] = message
 
     def _current(self, trial: int, attempt: int) -> _Trial | None:

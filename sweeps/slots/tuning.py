@@ -7,6 +7,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.slots.errors import TuneFailedError
 from sweeps.slots.proxy import RESOURCES, TrialProxy
 from sweeps.slots.slots import Slots
 
@@ -23,10 +24,6 @@ class NotPickled:
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """A blank object in the file."""
         return object, ()
-
-
-class TuneFailedError(RuntimeError):
-    """Ray Tune could not keep the proxy of a trial alive; the trial itself may be continued."""
 
 
 class _Guard(NotPickled, Stopper, Callback):

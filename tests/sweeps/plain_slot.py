@@ -21,7 +21,11 @@ class PlainSlot:
     def __init__(self, train: Train) -> None:
         self.train = train
         self.forgotten: list[int] = []
+        self.ahead: list[Job] = []
         self.verdicts: dict[tuple[int, int], Verdict] = {}
+
+    def submit_ahead(self, job: Job) -> None:
+        self.ahead.append(job)
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         self.verdicts[trial, rung] = verdict

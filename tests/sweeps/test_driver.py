@@ -90,6 +90,55 @@ def test_no_more_trials_are_under_way_than_there_are_slots(tmp_path: Path) -> No
         assert driver.next_trial() is not None
 
 
+def test_the_next_trial_waits_in_the_pool_while_every_slot_is_taken(tmp_path: Path) -> None:
+    slot = PlainSlot(formula)
+    with driving(tmp_path, smoke(), slot, at_once=2) as driver:
+        first, second, none, still_none = (driver.next_trial() for _ in range(4))
+        assert first is not None
+        assert second is not None
+        assert (none, still_none) == (None, None)
+        assert [job.trial for job in slot.ahead] == [2], "one is ahead, and submitted once"
+        assert driver.ledger.history.trials[2].state == "waiting"
+        slot.run(driver, first)
+        assert driver.next_trial() == slot.ahead[0]
+
+
+def test_a_serial_sweep_has_nothing_ahead(tmp_path: Path) -> None:
+    slot = PlainSlot(formula)
+    with driving(tmp_path, smoke(), slot) as driver:
+        assert driver.next_trial() is not None
+        assert driver.next_trial() is None
+        assert slot.ahead == []
+        assert list(driver.ledger.history.trials) == [0]
+
+
+def test_a_trial_that_waited_in_the_pool_is_the_next_after_a_resume(tmp_path: Path) -> None:
+    slot = PlainSlot(formula)
+    with driving(tmp_path, smoke(), slot, at_once=2) as driver:
+        jobs = [driver.next_trial() for _ in range(3)]
+        for job in jobs[:2]:
+            assert job is not None
+            slot.run(driver, job)
+    with driving(tmp_path, smoke(), slot, at_once=2) as driver:
+        assert not driver.finished
+        assert driver.next_trial() == slot.ahead[0]
+        assert slot.ahead[0].attempt == 1
+
+
+def test_a_sweep_with_a_trial_ahead_is_not_finished_and_keeps_to_its_budget(tmp_path: Path) -> None:
+    slot = PlainSlot(formula)
+    with driving(tmp_path, smoke("budget.trials=3"), slot, at_once=2) as driver:
+        jobs = [driver.next_trial() for _ in range(3)]
+        for job in jobs[:2]:
+            assert job is not None
+            slot.run(driver, job)
+        assert not driver.finished
+        run_out(driver, slot)
+        assert driver.finished
+        assert driver.ledger.history.counts()["waiting"] == 0
+        assert len(driver.ledger.history.trials) == 3
+
+
 def test_a_rung_told_again_gets_the_verdict_it_was_given(tmp_path: Path) -> None:
     slot = PlainSlot(formula)
     with driving(tmp_path, smoke(*TWELVE), slot) as driver:

@@ -1,6 +1,7 @@
 """MLflow says what the ledger says: once, whatever dies in between."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,20 @@ def test_the_writer_follows_the_driver(place: Place) -> None:
     assert (writer.last_error, place.trials()[0].info.status) == (None, "FINISHED")
     place.sync(rebuild=True)
     assert len(place.trials()) == 1
+
+
+def test_the_writer_leaves_the_cores_to_slots_that_start(place: Place) -> None:
+    place.tell(stories.opened(1), *stories.trial_story(0, 0.8))
+    place.sync()
+    place.tell(stories.opened(2), stories.planned(1))  # a resumed sweep, whose slots start
+    writer = MlflowWriter(place.ledger.location, place.tracking, interval_s=0.01)
+    time.sleep(0.3)
+    assert list(place.trials()) == [0]
+    place.tell(stories.started(1))
+    while writer.lag:
+        time.sleep(0.01)
+    assert sorted(place.trials()) == [0, 1]
+    assert writer.drain(timeout_s=60)
 
 
 def test_a_fault_in_the_middle_is_made_good(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

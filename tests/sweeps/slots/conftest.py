@@ -15,6 +15,7 @@ from tests.sweeps.slots.driving import drive
 from trainables.outcomes import Verdict
 
 FORMULA = "tests.sweeps.slots.formula_trials:formula"
+PREPARE = "tests.sweeps.slots.formula_trials:note"
 
 PLAIN = range(40)
 STOPPED, LONG, RAISES, NAN, STARVED, KILLED = range(40, 46)

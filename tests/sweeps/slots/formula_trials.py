@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,16 @@ def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Re
         if report(RungReport(step - 1, step, step / steps, metrics)) == "stop":
             return Outcome("pruned", step, step / steps, metrics, "none")
     return Outcome("complete", steps, 1.0, metrics, "none")
+
+
+def note(
+    config: Mapping[str, Any], *, workspace: str, share: int, shares: int, progress: Callable[[str], None]
+) -> None:
+    """A preparation that leaves a mark; fails where `config` says so."""
+    progress("notes")
+    if config["fails"]:
+        raise OSError("the disk is full")
+    Path(workspace, f"prepared-{share}-of-{shares}").touch()
 
 
 def _misbehave(config: Mapping[str, Any], step: int, workspace: str, trial: int) -> None:

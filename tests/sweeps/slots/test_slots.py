@@ -9,9 +9,22 @@ import ray
 
 from sweeps.events import Reported
 from sweeps.refusals import Refusal
-from sweeps.slots.slots import SlotPlan, Slots, SlotsLostError
+from sweeps.slots.errors import SlotsLostError
+from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
-from tests.sweeps.slots.conftest import FORMULA, KILLED, LONG, NAN, PLAIN, RAISES, STARVED, STOP_AT_RUNG, STOPPED, Sweep
+from tests.sweeps.slots.conftest import (
+    FORMULA,
+    KILLED,
+    LONG,
+    NAN,
+    PLAIN,
+    PREPARE,
+    RAISES,
+    STARVED,
+    STOP_AT_RUNG,
+    STOPPED,
+    Sweep,
+)
 from tests.sweeps.slots.driving import drive, ends, starts
 
 
@@ -120,6 +133,32 @@ def test_slots_that_cannot_train_end_the_sweep_with_their_reason(tmp_path: Path)
     plan = SlotPlan(1, run_trial="tests.sweeps.slots.formula_trials:missing")
     with Slots(plan, "broken", "1", str(tmp_path)) as slots, pytest.raises(SlotsLostError, match="missing"):
         drive(slots, [Job(0, {})])
+
+
+@pytest.mark.usefixtures("sweep")
+def test_every_worker_prepares_its_share_before_its_first_trial(tmp_path: Path) -> None:
+    plan = SlotPlan(2, run_trial=FORMULA, prepare=PREPARE, example={"fails": False})
+    with Slots(plan, "prepared", "1", str(tmp_path)) as slots:
+        drive(slots, [Job(trial, {"steps": 1}) for trial in range(20)])
+    marks = {mark.name: mark.stat().st_mtime_ns for mark in tmp_path.glob("prepared-*")}
+    assert set(marks) == {"prepared-0-of-2", "prepared-1-of-2"}
+    assert min(marks.values()) < min(mark.stat().st_mtime_ns for mark in tmp_path.glob("trial-*"))
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_slot_that_cannot_prepare_gives_up_with_its_reason(tmp_path: Path) -> None:
+    plan = SlotPlan(1, run_trial=FORMULA, prepare=PREPARE, example={"fails": True})
+    with Slots(plan, "unprepared", "1", str(tmp_path)) as slots, pytest.raises(SlotsLostError, match="disk is full"):
+        drive(slots, [Job(0, {"steps": 1})])
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_trial_ahead_is_trained_and_heard_as_any_other(tmp_path: Path) -> None:
+    with Slots(SlotPlan(1, run_trial=FORMULA), "ahead", "1", str(tmp_path)) as slots:
+        slots.pool.submit_ahead.remote(1, {"steps": 2}, 1)
+        events = drive(slots, [Job(0, {"steps": 1}), Job(1, {"steps": 2})])
+    assert {trial: end.state for trial, end in ends(events).items()} == {0: "complete", 1: "complete"}
+    assert [event.kind for event in events[1]] == ["started", "reported", "reported", "ended"]
 
 
 @pytest.mark.usefixtures("local_ray")

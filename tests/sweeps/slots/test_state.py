@@ -163,7 +163,55 @@ def test_a_trial_that_ended_is_not_started_again() -> None:
     pool.take(0, 1)
     pool.end(end(1))
     pool.hello(0, WORKERS)
-    assert pool.snapshot() == {"waiting": [], "running": {}, "problems": {}, "closed": None}
+    assert pool.snapshot() == {"waiting": [], "running": {}, "progress": {}, "problems": {}, "closed": None}
+
+
+def test_what_a_slot_does_is_shown_until_it_can_take_a_trial_or_gives_up() -> None:
+    pool = PoolState()
+    pool.tell_progress(0, "loads the data")
+    pool.tell_progress(0, "warms up")
+    pool.tell_progress(1, "loads the data")
+    assert pool.snapshot()["progress"] == {0: "warms up", 1: "loads the data"}
+    pool.hello(0, WORKERS)
+    pool.give_up(1, "no data")
+    assert pool.snapshot()["progress"] == {}
+
+
+def test_a_trial_ahead_is_taken_when_another_ends_and_heard_of_once() -> None:
+    pool = pool_with(1)
+    pool.take(0, 1)
+    pool.submit_ahead(Job(2, {"seed": 2}))
+    assert pool.snapshot()["waiting"] == [2]
+    pool.end(end(1))
+    assert pool.ready(0, 1)
+    assert pool.take(0, 1) == (Job(2, {"seed": 2}), 1)
+    pool.submit(Job(2, {"seed": 2}))  # its proxy, which comes to it only now
+    assert pool.snapshot()["waiting"] == []
+    assert kinds(pool.events(2)) == ["started"]
+
+
+def test_a_trial_ahead_comes_after_those_that_have_proxies() -> None:
+    pool = pool_with(slots=2)
+    pool.submit_ahead(Job(3, {}))
+    assert not pool.ready(0, 1), "nobody would hear its reports"
+    pool.submit(Job(1, {}))
+    assert pool.take(0, 1) == (Job(1, {}), 1)
+    assert not pool.ready(1, 1)
+    pool.submit(Job(2, {}))
+    pool.end(end(1))
+    assert pool.take(0, 1) == (Job(2, {}), 1)
+    assert pool.take(1, 1) == (Job(3, {}), 1)
+
+
+def test_a_trial_ahead_that_gets_its_proxy_first_waits_like_any_other() -> None:
+    pool = pool_with(1)
+    pool.take(0, 1)
+    pool.submit_ahead(Job(2, {}))
+    pool.end(end(1))
+    pool.forget(1)
+    assert not pool.ready(0, 1)
+    pool.submit(Job(2, {}))
+    assert pool.take(0, 1) == (Job(2, {}), 1)
 
 
 def test_the_first_end_stands() -> None:

@@ -1,0 +1,60 @@
+"""A sweep at work: slots, search, driver and Ray Tune. Imported while Ray starts: it loads the heavy half of Ray."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import ray
+import torch
+
+from sweeps.described import Described
+from sweeps.driver import Driver
+from sweeps.ledger.store import Ledger
+from sweeps.live import LiveView
+from sweeps.search.study import Search
+from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots
+from sweeps.slots.tuning import run_trials
+from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
+from trainables.loop import TEACHERS
+from trainables.storage import Storage
+from trainables.teacher import load_teacher
+
+
+def train(
+    ledger: Ledger,
+    sweep: Described,
+    storage: Path,
+    check: Callable[[], None],
+    view: LiveView,
+) -> None:
+    """Run the trials of a sweep in a Ray that is there, from the first that is left to the last.
+
+    The teacher is trained here while the slots start: once, instead of by every slot that finds none. `check` may
+    raise, to end it all. Raises `SlotsLostError` and `TuneFailedError`.
+    """
+    torch.set_num_threads(1)  # more would spin on the cores that the slots start on
+    workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
+    file = sweep.file
+    with Slots(_plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
+        view.preparing = slots.progress
+        driver = Driver(ledger, file, Search(sweep.space, file.goals, file.search), slots.plan.slots, SlotPool(slots))
+        load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
+        run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
+
+
+def _plan(sweep: Described) -> SlotPlan:
+    resources = sweep.file.resources
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    by_cpu = there.get("CPU", 0) / (resources.workers * resources.cpus_per_worker)
+    by_gpu = (
+        there.get("GPU", 0) / (resources.workers * resources.gpus_per_worker) if resources.gpus_per_worker else by_cpu
+    )
+    room = max(1, int(min(by_cpu, by_gpu)))
+    return SlotPlan(
+        slots=room if resources.slots == "auto" else resources.slots,
+        workers=resources.workers,
+        cpus_per_worker=resources.cpus_per_worker,
+        gpus_per_worker=resources.gpus_per_worker,
+        prepare=PREPARE_FUNCTION,
+        example=sweep.example.to_json(),
+    )
