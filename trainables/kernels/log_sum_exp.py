@@ -19,10 +19,7 @@ def log_sum_exp(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float) 
     """
     with torch.no_grad():
         draws = as_read(draws)
-        if suits(anchor_BD, rows_MD):
-            sums = _of_splits
-        else:
-            sums = _of_blocks if draws.shared else _of_picks
+        sums = _of_splits if suits(anchor_BD, rows_MD) else _of_blocks if draws.shared else _of_picks
         value_B, mean_BD = sums(anchor_BD * scale, rows_MD, draws)
     return with_slopes(value_B, (mean_BD * scale, anchor_BD))
 

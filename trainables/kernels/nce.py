@@ -22,10 +22,7 @@ def noise_surprisal(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: flo
     """
     with torch.no_grad():
         log_noise_, draws = log_noise.to(anchor_BD.dtype), as_read(draws)
-        if suits(anchor_BD, rows_MD):
-            sums = _of_splits
-        else:
-            sums = _of_blocks if draws.shared else _of_picks
+        sums = _of_splits if suits(anchor_BD, rows_MD) else _of_blocks if draws.shared else _of_picks
         value_B, slope_B, slope_BD = sums(anchor_BD * scale, rows_MD, draws, log_noise_)
     return with_slopes(value_B, (slope_BD * scale, anchor_BD), (-slope_B.to(log_noise.dtype), log_noise))
 

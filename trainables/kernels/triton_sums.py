@@ -47,7 +47,8 @@ def split_sums(
 
     (anchors, width), held = anchor_BD.shape, draws.held
     wide = max(16, 1 << (width - 1).bit_length())
-    tile = max(16, min(64, 2**13 // wide)) if draws.shared else 1
+    # as much as leaves no more than a few numbers without a register; products of float32 take more of them
+    tile = max(16, min(64, 2**14 // (rows_MD.element_size() * wide))) if draws.shared else 1
     rows = min(32, 2**13 // wide)
     tiles = max(1, math.ceil(anchors / tile))
     span = rows * max(1, math.ceil(held * tiles / (rows * _PROGRAMS)))
@@ -55,7 +56,7 @@ def split_sums(
     first_SB, second_SB = anchor_BD.new_empty(2, splits, anchors)
     total_SBD = anchor_BD.new_empty(splits, anchors, width)
     weight_BR = _weights(draws, anchor_BD)
-    with torch.cuda.device_of(anchor_BD):
+    with torch.cuda.device_of(anchor_BD):  # type: ignore[no-untyped-call]  # torch leaves it untyped
         sums[tiles, splits](
             anchor_BD.contiguous(),
             rows_MD.contiguous(),
