@@ -33,8 +33,19 @@ class Block:
 
 
 def worth_picking(draws: Draws) -> bool:
-    """Whether draws of their own are so few, beside the rows of the memory, that reading them one by one is faster."""
-    return not draws.shared and _PICK * draws.count < draws.rows
+    """Whether draws of their own are so few, beside the rows of the memory, that reading them one by one is faster.
+
+    And wherever a GPU would count them by adding weights that differ: it does so in another order each time.
+    """
+    if draws.row_BR is None or draws.shared:
+        return False
+    by_chance = draws.row_BR.is_cuda and draws.weight_BR is not None and draws.weight_BR.shape[1] > 1
+    return by_chance or _PICK * draws.count < draws.rows
+
+
+def as_read(draws: Draws) -> Draws:
+    """Draws of their own that are not worth picking become counts of every row, which all anchors share."""
+    return draws if draws.shared or worth_picking(draws) else draws.counted
 
 
 def blocks(rows_MD: Tensor, draws: Draws, anchor_BD: Tensor) -> Iterator[Block]:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from trainables.kernels.blocks import blocks, factor, worth_picking
+from trainables.kernels.blocks import as_read, blocks, factor
 from trainables.kernels.gradients import with_slopes
 from trainables.kernels.picks import picked_scores, picks, weighted_sums
+from trainables.kernels.triton_sums import split_sums, suits
 from trainables.protocols import Draws
 
 
@@ -17,11 +18,19 @@ def log_sum_exp(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float) 
     1805.02867).
     """
     with torch.no_grad():
-        if worth_picking(draws):
-            value_B, mean_BD = _of_picks(anchor_BD * scale, rows_MD, draws)
-        else:
-            value_B, mean_BD = _of_blocks(anchor_BD * scale, rows_MD, draws if draws.shared else draws.counted)
+        draws = as_read(draws)
+        sums = _of_splits if suits(anchor_BD, rows_MD) else _of_blocks if draws.shared else _of_picks
+        value_B, mean_BD = sums(anchor_BD * scale, rows_MD, draws)
     return with_slopes(value_B, (mean_BD * scale, anchor_BD))
+
+
+def _of_splits(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    largest_SB, sum_SB, sum_SBD = split_sums(anchor_BD, rows_MD, draws)
+    largest_1B = largest_SB.amax(dim=0, keepdim=True)
+    share_SB1 = (largest_SB - largest_1B).exp_().unsqueeze(2)
+    sum_B1, sum_BD = ((sums * share_SB1).sum(dim=0) for sums in (sum_SB.unsqueeze(2), sum_SBD))
+    value_B, mean_BD = _finished(largest_1B.T, sum_B1, sum_BD)
+    return value_B + factor(draws, anchor_BD).log().squeeze(1), mean_BD
 
 
 def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from trainables.kernels.blocks import blocks, factor, worth_picking
+from trainables.kernels.blocks import as_read, blocks, factor
 from trainables.kernels.gradients import with_slopes
 from trainables.kernels.picks import picked_scores, picks, weighted_sums
+from trainables.kernels.triton_sums import split_sums, suits
 from trainables.protocols import Draws
 
 _LINEAR = 40.0  # above it, softplus is its argument, in double precision too
@@ -20,14 +21,17 @@ def noise_surprisal(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: flo
     caller's business.
     """
     with torch.no_grad():
-        log_noise_ = log_noise.to(anchor_BD.dtype)
-        if worth_picking(draws):
-            value_B, slope_B, slope_BD = _of_picks(anchor_BD * scale, rows_MD, draws, log_noise_)
-        else:
-            if not draws.shared:
-                draws = draws.counted
-            value_B, slope_B, slope_BD = _of_blocks(anchor_BD * scale, rows_MD, draws, log_noise_)
+        log_noise_, draws = log_noise.to(anchor_BD.dtype), as_read(draws)
+        sums = _of_splits if suits(anchor_BD, rows_MD) else _of_blocks if draws.shared else _of_picks
+        value_B, slope_B, slope_BD = sums(anchor_BD * scale, rows_MD, draws, log_noise_)
     return with_slopes(value_B, (slope_BD * scale, anchor_BD), (-slope_B.to(log_noise.dtype), log_noise))
+
+
+def _of_splits(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    value_SB, slope_SB, slope_SBD = split_sums(anchor_BD, rows_MD, draws, log_noise)
+    factor_B1 = factor(draws, anchor_BD)
+    value_B, slope_B = (sum_SB.sum(dim=0).mul_(factor_B1.squeeze(1)) for sum_SB in (value_SB, slope_SB))
+    return value_B, slope_B, slope_SBD.sum(dim=0).mul_(factor_B1)
 
 
 def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
