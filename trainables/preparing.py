@@ -6,26 +6,23 @@ from typing import Any
 import torch
 
 from trainables.config import TrialConfig
+from trainables.loop import prepare_trials
 
 
 def prepare(
-    config: Mapping[str, Any],
-    *,
-    workspace: str,  # noqa: ARG001
-    share: int,  # noqa: ARG001
-    shares: int,  # noqa: ARG001
-    progress: Callable[[str], None],
+    config: Mapping[str, Any], *, workspace: str, share: int, shares: int, progress: Callable[[str], None]
 ) -> None:
-    """Have the data at hand, and all imported that a first trial would import on its way.
+    """Have all imported that a first trial would import on its way, then data, teacher and its outputs at hand.
 
-    `config` is a trial of the sweep, `workspace` its storage folder. Called by worker `share` of `shares`; `progress`
-    takes a line for whoever watches. The teacher is trained meanwhile, by the driver.
+    `config` is a trial of the sweep, `workspace` its storage folder. Called by worker `share` of `shares`, who fill the
+    cache of the teacher's outputs together; `progress` takes a line for whoever watches.
     """
-    trial = TrialConfig.model_validate(config)
-    progress("loads the data")
-    trial.task.load()
     progress("warms up")
-    _take_a_step(trial)
+    _take_a_step(TrialConfig.model_validate(config))
+    progress("waits for the teacher")
+    prepare_trials(
+        config, workspace, share, shares, lambda done, parts: progress(f"teacher's outputs: part {done} of {parts}")
+    )
 
 
 def _take_a_step(trial: TrialConfig) -> None:
