@@ -31,10 +31,10 @@ class Optimizer(Config):
 
 
 class SGD:
-    """The step of `torch.optim.SGD(fused=True)`, which for small networks is mostly its bookkeeping.
+    """The step of `torch.optim.SGD(fused=True)`, without the bookkeeping that for small networks takes longer than it.
 
-    Not that class itself: to build one loads torch's compiler, most of a second in each process that trains.
-    A parameter without a gradient is left as it is. `learning_rate` may be set before each step.
+    A parameter without a gradient is left as it is, and may get its first one at any step (torch's own fused class
+    fails there). `learning_rate` may be set before each step.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], config: Optimizer) -> None:
