@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,6 +39,9 @@ class TrialConfig(Config):
     `rungs` evenly spaced steps, the last one included, the trial reports and may be stopped. `embedding` is the width D
     of the space in which student and teacher are contrasted. `device` is the reference that costs are stated on.
 
+    `precision` is that of the networks' products in training, `bfloat16` by torch's autocast; weights, normalisations,
+    embeddings and losses stay in float32, and what is measured is measured in it.
+
     `views` is how many fixed views of each source image there are, the same for every trial, shown in turn; without it
     every epoch shows a new one of the trial's own. A student of frozen features is shown the images as they are. With
     `teacher_cache` the teacher's outputs for what is shown are read from a cache that all trials share, with the same
@@ -57,6 +60,7 @@ class TrialConfig(Config):
     batch_size: int = Field(64, ge=2, le=1_000_000)
     steps: int = Field(450, ge=1, le=100_000_000)
     rungs: int = Field(3, ge=1, le=1_000)
+    precision: Literal["float32", "bfloat16"] = "float32"
     views: int | None = Field(None, ge=1, le=1_000_000)
     teacher_cache: bool = False
     evaluation: Evaluation = Evaluation()

@@ -18,6 +18,7 @@ from trainables.image_sets import ImageSet, evaluation_sets, plain, shown_in, tr
 from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
 from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.placement import CPU, sent, training_device
 from trainables.protocols import World
 from trainables.randomness import torch_stream
 from trainables.step import Samples, TrainingStep
@@ -29,6 +30,9 @@ from trainables.tensor_files import tensors_digest
 from trainables.world import SingleWorld
 
 _LOG = logging.getLogger(__name__)
+
+#: Steps after which losses are looked at, and at each rung: a GPU is not waited for at every step.
+_CHECK_EVERY = 64
 
 #: Where teachers are kept, beside the sweeps of a storage folder: every sweep may use them.
 TEACHERS = "cache/teachers"
@@ -42,9 +46,10 @@ def run_trial(config: Mapping[str, Any], *, trial: int, workspace: str, report: 
     for caution in trial_config.cautions():
         _LOG.warning("trial %d: %s", trial, caution)
     storage = Storage(workspace)
-    task, teacher = _task_and_teacher(trial_config, storage)
+    device = training_device()
+    task, teacher = _task_and_teacher(trial_config, storage, device)
     checkpoints = Checkpoints(storage.folder(f"trials/{trial}"), trial_config.digest())
-    return distil(trial_config, task, teacher, checkpoints, report, world)
+    return distil(trial_config, task, teacher, checkpoints, report, world, device)
 
 
 def prepare_trials(config: Mapping[str, Any], workspace: str, share: int, shares: int, progress: Progress) -> None:
@@ -56,7 +61,7 @@ def prepare_trials(config: Mapping[str, Any], workspace: str, share: int, shares
     threads of torch as the trials will have: the cache's last bits depend on it.
     """
     trial_config = TrialConfig.model_validate(config)
-    task, teacher = _task_and_teacher(trial_config, Storage(workspace))
+    task, teacher = _task_and_teacher(trial_config, Storage(workspace), training_device())
     sets = evaluation_sets(task).distinct()
     if trial_config.teacher_cache:
         names = {image_set.name for image_set in sets}
@@ -64,24 +69,30 @@ def prepare_trials(config: Mapping[str, Any], workspace: str, share: int, shares
     teacher.fill(sets, share, shares, progress)
 
 
-def open_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherCache:
+def open_teacher(config: Teacher, task: Task, cache: Storage, device: torch.device = CPU) -> TeacherCache:
     """The teacher, trained if nobody has, and what is known of its outputs; `cache` is the folder of all sweeps.
 
     Raises `DamagedFile` if the stored teacher is not what was written.
     """
-    network = load_teacher(config, task, cache.folder(TEACHERS))
-    return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task)}"))
+    network = load_teacher(config, task, cache.folder(TEACHERS)).to(device)
+    return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task, device)}"))
 
 
-def _task_and_teacher(config: TrialConfig, sweep: Storage) -> tuple[Task, TeacherCache]:
-    return _opened(config.task, config.teacher, sweep.parent().uri, torch.get_num_threads())
+def _task_and_teacher(config: TrialConfig, sweep: Storage, device: torch.device) -> tuple[Task, TeacherCache]:
+    return _opened(config.task, config.teacher, sweep.parent().uri, device, torch.get_num_threads())
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(task: TaskConfig, teacher: Teacher, uri: str, threads: int) -> tuple[Task, TeacherCache]:  # noqa: ARG001
-    """Frozen, so that the trials of a slot share them; the outputs of a teacher depend on the threads, too."""
+def _opened(
+    task: TaskConfig,
+    teacher: Teacher,
+    uri: str,
+    device: torch.device,
+    threads: int,  # noqa: ARG001 (the outputs of a teacher depend on them, too)
+) -> tuple[Task, TeacherCache]:
+    """Frozen, so that the trials of a slot share them."""
     loaded = task.load()
-    return loaded, open_teacher(teacher, loaded, Storage(uri))
+    return loaded, open_teacher(teacher, loaded, Storage(uri), device)
 
 
 def distil(
@@ -91,11 +102,14 @@ def distil(
     checkpoints: Checkpoints,
     report: Report,
     world: World | None = None,
+    device: torch.device = CPU,
 ) -> Outcome:
     """Train the student of `config`, from its last checkpoint if there is one, until the end or a verdict to stop.
 
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
-    arrived. Raises `TrialFailure` with the step if the loss is not finite.
+    arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, or
+    of a bank that does not keep every sample, which decide on the CPU). Raises `TrialFailure` with the step if the loss
+    is not finite.
     """
     world = world or SingleWorld()
     if world.size != config.workers:
@@ -103,7 +117,7 @@ def distil(
             "user_error",
             f"the trial wants `workers: {config.workers}`, but has {world.size}; give it that many",
         )
-    return _Trial(config, task, teacher, checkpoints, report, world).run()
+    return _Trial(config, task, teacher, checkpoints, report, world, device).run()
 
 
 class _Trial:
@@ -115,14 +129,18 @@ class _Trial:
         checkpoints: Checkpoints,
         report: Report,
         world: World,
+        device: torch.device,
     ) -> None:
-        self.config, self.task, self.teacher = config, task, teacher
+        self.config, self.task, self.teacher, self.device = config, task, teacher, device
         self.checkpoints, self.report, self.world = checkpoints, report, world
-        self.training = TrainingStep(config)
+        self.training = TrainingStep(config).to(device)
+        self.label_N = task.source.label_N.to(device)
+        self.losses: list[Tensor] = []  # of the last steps, not looked at yet
         self.optimizer = config.optimizer.build(self.training.parameters())
         self.meter = Meter(config.device)
         self.measurements = Measurements(config, task, teacher)
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
+        self.looked_at = self.progress.step
 
     def run(self) -> Outcome:
         for rung, rung_step in enumerate(self.config.rung_steps()):
@@ -130,7 +148,7 @@ class _Trial:
                 continue
             self._train_until(rung_step)
             fidelity = rung_step / self.config.steps
-            measured = self.measurements.of(self.training.features)
+            measured = self.measurements.of(self._features)
             metrics = self._rung_metrics() | measured.quick()
             verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
             if verdict == "stop" and fidelity < 1:
@@ -146,8 +164,15 @@ class _Trial:
             return
         began = time.perf_counter()
         while self.progress.step < rung_step:
-            self._step(self.progress.step)
+            try:
+                self._step(self.progress.step)
+            except Exception:
+                self._check_losses()  # what is not finite may have broken something else first
+                raise
             self.progress.step += 1
+            if len(self.losses) == _CHECK_EVERY:
+                self._check_losses()
+        self._check_losses()
         self._agree_on_statistics()
         self.progress.device_seconds += time.perf_counter() - began
         if self.world.rank == 0:
@@ -163,7 +188,7 @@ class _Trial:
         taken.loss.backward()
         mean_loss = taken.loss.detach().clone()
         self.world.mean_([mean_loss, *self.optimizer.gradients()])
-        self._check(step, float(mean_loss))
+        self.losses.append(mean_loss)
         self.optimizer.step()
         self.training.commit(taken)
         self.training.charge(self.meter, taken)
@@ -173,14 +198,19 @@ class _Trial:
         sample_B, epoch = self._batch(step)
         first, second = shown_in(self.config, self.task, epoch)
         twice = "second_view" in self.config.objective.reads
-        second_images = second.images(sample_B) if twice else None
-        return Samples(sample_B, self._shown(first, sample_B), self.task.source.label_N, second_images)
+        second_images = sent(second.images(sample_B), self.device) if twice else None
+        return Samples(sent(sample_B, self.device), self._shown(first, sample_B), self.label_N, second_images)
 
     def _shown(self, image_set: ImageSet, sample_B: Tensor) -> Shown:
         """Images, and what the teacher makes of them: the one place where training asks for that."""
-        images = image_set.images(sample_B)
+        images = sent(image_set.images(sample_B), self.device)
         kept = self.config.teacher_cache
-        return Shown(images, self.teacher.rows(image_set, sample_B) if kept else ask(self.teacher.network, images))
+        outputs = self.teacher.rows(image_set, sample_B) if kept else ask(self.teacher.network, images)
+        return Shown(images, outputs.on(self.device))
+
+    def _features(self, shown: Shown) -> Tensor:
+        """What is measured, on the CPU, where probes are fitted."""
+        return self.training.features(shown.on(self.device)).cpu()
 
     def _estimate(self, step: int) -> None:
         """Show the policy as many images of the source as of the target: of the first transfer set, unlabelled."""
@@ -190,7 +220,7 @@ class _Trial:
         for image_set in (plain(self.task), target):
             generator = torch_stream(self.config.seed, "estimate", step)
             chosen = torch.randperm(len(image_set), generator=generator)[:count]
-            shown.append(Shown(image_set.images(chosen), self.teacher.rows(image_set, chosen)))
+            shown.append(Shown(image_set.images(chosen), self.teacher.rows(image_set, chosen)).on(self.device))
         self.training.estimate(shown[0], shown[1], self.meter)
 
     def _batch(self, step: int) -> tuple[Tensor, int]:
@@ -201,15 +231,19 @@ class _Trial:
         batch_B = _order(samples, self.config.seed, epoch)[first : first + self.config.batch_size]
         return batch_B.chunk(self.world.size)[self.world.rank], epoch
 
-    def _check(self, step: int, loss: float) -> None:
-        if not math.isfinite(loss):
-            before = f" (it was {self.progress.loss:.6g} before)" if step else ""
-            raise TrialFailure(
-                "nan",
-                f"the loss must be finite, but is {loss} at step {step} of {self.config.steps}{before}; "
-                "lower optimizer.learning_rate or raise objective.temperature",
-            )
-        self.progress.loss = loss
+    def _check_losses(self) -> None:
+        """Look at the losses since the last look: that is when a GPU is waited for."""
+        losses, self.losses = torch.stack(self.losses).tolist() if self.losses else [], []
+        for step, loss in enumerate(losses, start=self.looked_at):
+            if not math.isfinite(loss):
+                before = f" (it was {self.progress.loss:.6g} before)" if step else ""
+                raise TrialFailure(
+                    "nan",
+                    f"the loss must be finite, but is {loss} at step {step} of {self.config.steps}{before}; "
+                    "lower optimizer.learning_rate or raise objective.temperature",
+                )
+            self.progress.loss = loss
+        self.looked_at += len(losses)
 
     def _rung_metrics(self) -> dict[str, float]:
         measured = {TRAIN_LOSS: self.progress.loss, DEVICE_SECONDS: self.progress.device_seconds}

@@ -77,4 +77,7 @@ class SGD:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._momenta = {place: entry["momentum_buffer"].clone() for place, entry in state["state"].items()}
+        self._momenta = {
+            place: entry["momentum_buffer"].clone().to(self.parameters[place].device)
+            for place, entry in state["state"].items()
+        }

@@ -73,7 +73,9 @@ class Pairing(nn.Module):
         """Rows of the same class in the place of positives, where there are any."""
         assert label_B is not None
         assert rows.label_M is not None
-        row_B, found_B = same_class_rows(label_B, rows.label_M, torch_stream(self.config.seed, "positives", step))
+        row_B, found_B = same_class_rows(
+            label_B, rows.label_M, torch_stream(self.config.seed, "positives", step, rows.key_M.device)
+        )
         row_B, found_B1 = row_B[mine], found_B[mine].unsqueeze(1)
         return (
             torch.where(found_B1, rows.student_MD[row_B], student),
@@ -90,7 +92,7 @@ class Pairing(nn.Module):
             sharpness=decision.sharpness,
         )
         count = max(1, round(decision.negatives * self.config.negatives.count))
-        generator = torch_stream(self.config.seed, "negatives", step)
+        generator = torch_stream(self.config.seed, "negatives", step, rows.key_M.device)
         return self.negatives.draw(anchors, rows, count, generator).of(share.mine)
 
 

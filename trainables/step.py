@@ -73,19 +73,23 @@ class TrainingStep(nn.Module):
         if self.config.objective.uses_labels:
             contrast = replace(contrast, label_B=samples.label_N[samples.sample_B])
         if "embeddings" in reads:
-            student_BD = normalize(self.student_head(features), dim=1)
-            teacher_BD = normalize(self.teacher_head(teacher.features), dim=1)
+            student_BD = self._embedding(self.student_head, features)
+            teacher_BD = self._embedding(self.teacher_head, teacher.features)
             own = Batch(samples.sample_B, student_BD, teacher_BD)
             batch = Batch(*(world.gather(tensor) for tensor in vars(own).values()))
             contrast = self.pairing(contrast, Share(own, batch, world.rank), samples.label_N, step)
         if "second_view" in reads:
             second = self._features(samples.second_images, teacher.features, step, world, view=1)
-            contrast = replace(contrast, second_student_BD=normalize(self.student_head(second), dim=1))
+            contrast = replace(contrast, second_student_BD=self._embedding(self.student_head, second))
         if "logits" in reads:
-            contrast = replace(contrast, student_logits_BC=self.classifier(features), teacher_logits_BC=teacher.logits)
+            with self._precision(features):
+                logits = self.classifier(features)
+            contrast = replace(contrast, student_logits_BC=logits.float(), teacher_logits_BC=teacher.logits)
         if "likelihood" in reads:
             generator: Any = self.student
-            contrast = replace(contrast, nll_B=generator.negative_log_likelihood(features, images))
+            with self._precision(features):
+                nll_B = generator.negative_log_likelihood(features, images)
+            contrast = replace(contrast, nll_B=nll_B.float())
         loss = self.objective(contrast, world)
         return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.count)
 
@@ -132,18 +136,31 @@ class TrainingStep(nn.Module):
         return images if self.config.student.reads == "images" else teacher_features
 
     def _decision(self, step: int) -> Decision:
+        if not self.config.policy.estimates_every:  # nor waits for a device to say so
+            return self.config.policy.decide(step / self.config.steps, None)
         source, target = self.information.tolist()
         ceiling = math.log(self.config.estimate_samples())
         estimates = None if math.isnan(source) else Estimates(source, target, ceiling)
         return self.config.policy.decide(step / self.config.steps, estimates)
+
+    def _embedding(self, head: nn.Module, features: Tensor) -> Tensor:
+        """Rows of length one, in float32."""
+        with self._precision(features):
+            embedded = head(features)
+        return normalize(embedded.float(), dim=1)
+
+    def _precision(self, like: Tensor) -> torch.autocast:
+        """What networks multiply in while they train."""
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def _features(
         self, images: Tensor | None, teacher_features: Tensor, step: int, world: World, view: int = 0
     ) -> Tensor:
         """The student in training; what it draws at random depends on step, view and worker alone."""
         inputs = self._inputs(images, teacher_features)
-        if not self.config.student.stochastic:
-            return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(self.config.seed, f"student/{world.rank}", 2 * step + view))
-            return self.student(inputs)  # type: ignore[no-any-return]
+        with self._precision(teacher_features):
+            if not self.config.student.stochastic:
+                return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped
+            with torch.random.fork_rng(devices=[teacher_features.device] if teacher_features.is_cuda else []):
+                torch.manual_seed(stream_seed(self.config.seed, f"student/{world.rank}", 2 * step + view))
+                return self.student(inputs)  # type: ignore[no-any-return]

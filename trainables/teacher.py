@@ -16,11 +16,12 @@ from trainables.base import Config
 from trainables.evidence import Task
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
+from trainables.placement import sent
 from trainables.randomness import stream_seed, torch_stream
 from trainables.storage import Storage
 from trainables.tensor_files import read_tensors, write_tensors
 
-#: Rows that a frozen teacher is asked about at a time. The kernels of a CPU add up in another order for few rows.
+#: Rows that a frozen teacher is asked about at a time on a CPU, whose kernels add up in another order for few rows.
 BLOCK = 64
 
 
@@ -91,6 +92,10 @@ class TeacherOutputs:
     features: Tensor
     logits: Tensor
 
+    def on(self, device: torch.device) -> "TeacherOutputs":
+        """The same on a device."""
+        return TeacherOutputs(sent(self.features, device), sent(self.logits, device))
+
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
         """The rows of all parts, in their order."""
@@ -110,14 +115,22 @@ class Shown:
     images: Tensor
     teacher: TeacherOutputs
 
+    def on(self, device: torch.device) -> "Shown":
+        """The same on a device."""
+        return Shown(sent(self.images, device), self.teacher.on(device))
+
 
 @torch.no_grad()
 def ask(network: TeacherNetwork, images: Tensor) -> TeacherOutputs:
     """What the frozen teacher makes of images: the one way in which it is asked.
 
-    In blocks of a fixed size, the last one padded, so that no output depends on which others are asked for with it:
-    it has the same bits in a batch of any size, on any number of workers, and when it is read from a cache.
+    On a CPU in blocks of a fixed size, the last one padded, so that no output depends on which others are asked for
+    with it: it has the same bits in a batch of any size, on any number of workers, and when it is read from a cache. A
+    GPU promises no bits, and is asked for all at once. The outputs are where the network is.
     """
+    device = network.mean_F.device
+    if device.type != "cpu":
+        return TeacherOutputs(*network(sent(images, device)))
     outputs = []
     for block in torch.split(images, BLOCK):
         missing = BLOCK - len(block)

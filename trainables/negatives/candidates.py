@@ -81,8 +81,8 @@ def ranks(candidates_B: Tensor, count: int, generator: torch.Generator) -> Tenso
 
 
 def uniforms(anchors: int, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Uniform numbers in [0, 1) of (anchors, count), the same ones on every device."""
-    return torch.rand(anchors, count, generator=generator, dtype=torch.float64).to(device)
+    """Uniform numbers in [0, 1) of (anchors, count); the generator is on the device too, since they are many."""
+    return torch.rand(anchors, count, generator=generator, dtype=torch.float64, device=device)
 
 
 def _in_range(row_BK: Tensor, rows_BM: Tensor) -> Tensor:

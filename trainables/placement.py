@@ -1,0 +1,18 @@
+"""Where a trial is trained: on the GPU that its worker was given, or on the CPU."""
+
+import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+
+def training_device() -> torch.device:
+    """The first GPU that this process may see (Ray shows a worker those that it asked for), or the CPU."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device. To a GPU it is copied while this process goes on, from memory that stays in its place."""
+    if tensor.device == device:
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
