@@ -1,4 +1,4 @@
-"""What contrast buys on digits: seven questions, each with seeds, intervals and the compute that it took.
+"""What contrast buys on digits: eight questions, each with seeds, intervals and the compute that it took.
 
     python -m benchmarks.findings [--seeds 5] [--only a c] [--folder results/findings]
 
@@ -218,6 +218,19 @@ def modes() -> Question:
     return Question("g", "Shared draws and the full expectation against independent draws", arms, tuple(comparisons))
 
 
+def fixed_views() -> Question:
+    """What a cache of the teacher's outputs asks for: every trial shows the same few views of a sample, in turn."""
+    arms: dict[str, Tree] = {}
+    comparisons = []
+    for objective, tree in OBJECTIVES.items():
+        endless = f"{objective}: a new view every epoch"
+        arms[endless] = {"objective": tree}
+        for views in (4, 16):
+            arms[f"{objective}: {views} views"] = {"objective": tree, "views": views, "teacher_cache": True}
+            comparisons.append(Comparison(f"{objective}: {views} views", endless))
+    return Question("h", "Fixed views against a new one every epoch", arms, tuple(comparisons))
+
+
 QUESTIONS: dict[str, Callable[[], Question]] = {
     "a": memory_sampled,
     "b": front,
@@ -226,6 +239,7 @@ QUESTIONS: dict[str, Callable[[], Question]] = {
     "e": hybrid,
     "f": simskip,
     "g": modes,
+    "h": fixed_views,
 }
 
 Measured = dict[str, NDArray[np.float64]]  # by metric: one value for each seed
