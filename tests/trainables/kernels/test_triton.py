@@ -15,7 +15,7 @@ from tests.trainables.trials import unit_rows
 from trainables.kernels.blocks import as_read, worth_picking
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
-from trainables.kernels.triton_sums import DEVICE, WIDEST, suits
+from trainables.kernels.triton_sums import DEVICE, WIDEST, split_sums, suits
 from trainables.protocols import Draws
 
 GPU = torch.cuda.is_available()
@@ -76,6 +76,19 @@ def test_any_width_and_number_of_anchors(kernel: Any, dtype: torch.dtype, anchor
     rows_MD, anchor_BD = unit_rows(150, width, 3).to(dtype), unit_rows(anchors, width, 2)
     assert_same(kernel, anchor_BD, rows_MD, Draws(20, 150))
     assert_same(kernel, anchor_BD, rows_MD, Draws(5, 150, torch.arange(5 * anchors).view(anchors, 5) % 150))
+
+
+@each_dtype
+@each_kernel
+def test_many_anchors_leave_several_tiles_to_a_split(kernel: Any, dtype: torch.dtype) -> None:
+    """Where the largest score so far has to give way to a larger one."""
+    many, generator = 600, torch.Generator().manual_seed(4)
+    never_BR = torch.rand(many, M, generator=generator) < 0.5
+    weight_BR = torch.rand(many, M, generator=generator)
+    anchor_BD, rows_MD = unit_rows(many, D, 2), unit_rows(M, D, 3).to(dtype)
+    first_SB, *_ = split_sums(anchor_BD.to(DEVICE), rows_MD.to(DEVICE), Draws(M, M))
+    assert len(first_SB) < M / 100
+    assert_same(kernel, anchor_BD, rows_MD, Draws(M, M, None, weight_BR, never_BR))
 
 
 @each_kernel
