@@ -38,6 +38,8 @@ def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> tuple[Tensor
     sum_B1, sum_BD = torch.zeros_like(largest_B1), torch.zeros_like(anchor_BD)
     for block in blocks(rows_MD, draws, anchor_BD):
         score_BR = block.score_BR
+        if block.weight_BR is not None:  # a score that does not count must not be the one that others vanish beside
+            score_BR.masked_fill_(block.weight_BR == 0, -torch.inf)
         larger_B1 = torch.maximum(largest_B1, score_BR.amax(dim=1, keepdim=True))
         share_BR = score_BR.sub_(larger_B1).exp_()
         if block.weight_BR is not None:

@@ -51,6 +51,7 @@ def sums(
             counts_BR = never_BR == 0
         if weight is not None:
             weight_BR = tl.load(weight + b_B[:, None] * weight_stride + r_R * weight_step, mask=inside_BR, other=0.0)
+            counts_BR = counts_BR & (weight_BR != 0)  # else others may vanish beside a score that does not count
         score_BR = tl.where(counts_BR, _scores(anchor_BD, rows_RD), -float("inf"))
         if log_noise is None:
             larger_B = tl.maximum(first_B, tl.max(score_BR, axis=1))

@@ -1,5 +1,6 @@
 """The kernels are their sums, value and gradient, in every form that they take, at sizes of several blocks."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -121,6 +122,16 @@ def test_scores_far_from_zero_keep_their_digits_and_do_not_overflow() -> None:
     expected = [60 + 2 * torch.tensor(-60.0).double().exp().item(), 800.0]
     assert value_B.tolist() == pytest.approx(expected, rel=1e-15)
     assert log_sum_exp(anchor_BD, rows_MD, Draws(2, 2), 1.0).tolist() == pytest.approx([60.0, 800.0], rel=1e-15)
+
+
+def test_negatives_do_not_vanish_beside_a_row_that_nobody_drew() -> None:
+    """The anchor's own row, mostly: by far the most similar, and never a negative."""
+    rows_MD = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    anchor_BD = torch.tensor([[1.0, 0.0]])
+    draws = Draws(4, 2, torch.ones(1, 4, dtype=torch.long))
+    assert not worth_picking(draws)
+    found_B = log_sum_exp(anchor_BD, rows_MD, draws, 200.0)
+    assert found_B.item() == pytest.approx(-200 + math.log(4), rel=1e-6)
 
 
 def test_an_anchor_without_negatives_adds_nothing_and_has_no_gradient() -> None:
