@@ -67,7 +67,7 @@ class PoolState:
         self.problems: dict[int, str] = {}
         self.progress: dict[int, str] = {}
         self._queue: deque[int] = deque()
-        self._ahead: int | None = None
+        self._ahead: deque[int] = deque()
         self._trials: dict[int, _Trial] = {}
         self._slots: dict[int, _Slot] = {}
 
@@ -75,8 +75,8 @@ class PoolState:
 
     def submit(self, job: Job) -> None:
         """Queue a trial; one that is known already stays as it is, or waits with the others if it was ahead."""
-        if job.trial == self._ahead:
-            self._ahead = None
+        if job.trial in self._ahead:
+            self._ahead.remove(job.trial)
         elif job.trial in self._trials:
             return
         else:
@@ -90,13 +90,14 @@ class PoolState:
     # The driver
 
     def submit_ahead(self, job: Job) -> None:
-        """Have the next trial wait, for which there is no proxy yet: the next one that gets free will take it.
+        """Have the next trial wait, for which there is no proxy yet: the next slot that gets free will take it.
 
-        There is one at a time. It comes after all others, and not before a proxy is about to be free: a slot that
-        trains what nobody listens to would wait for its first verdict while those that have proxies wait for the slot.
+        It comes after all that have proxies, and not before a proxy is about to be free: a slot that trains what nobody
+        listens to would wait for its first verdict while those that have proxies wait for the slot.
         """
-        self._trials[job.trial] = _Trial(job, job.attempt)
-        self._ahead = job.trial
+        if job.trial not in self._trials:
+            self._trials[job.trial] = _Trial(job, job.attempt)
+            self._ahead.append(job.trial)
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict on a rung. The first one stands; one on a trial that is over changes nothing."""
@@ -119,7 +120,7 @@ class PoolState:
     def snapshot(self) -> dict[str, Any]:
         """What waits, what runs in which slot, what slots do before that, why they gave up, why the pool closed."""
         return {
-            "waiting": [*self._queue, *([] if self._ahead is None else [self._ahead])],
+            "waiting": [*self._queue, *self._ahead],
             "running": {number: slot.trial for number, slot in self._slots.items() if slot.trial is not None},
             "progress": dict(self.progress),
             "problems": dict(self.problems),
@@ -161,13 +162,13 @@ class PoolState:
 
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
-        return bool(self._next() is not None or self.closed) or not self.current(slot, generation)
+        return bool(self._waiting() or self.closed) or not self.current(slot, generation)
 
     def take(self, slot: int, generation: int) -> tuple[Job, int] | None:
         """The next trial for a slot and its attempt; None when there will be none for this worker group."""
         if self.closed or not self.current(slot, generation):
             return None
-        trial, group = self._trials[self._pop()], self._slots[slot]
+        trial, group = self._trials[self._waiting().popleft()], self._slots[slot]
         group.trial = trial.job.trial
         started = Started(
             trial=group.trial,
@@ -180,18 +181,10 @@ class PoolState:
         group.trained += 1
         return trial.job, trial.attempt
 
-    def _next(self) -> int | None:
-        if self._queue:
-            return self._queue[0]
+    def _waiting(self) -> deque[int]:
+        """The queue that the next trial comes from; empty when there is none to take."""
         proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
-        return self._ahead if proxy_gets_free else None
-
-    def _pop(self) -> int:
-        if self._queue:
-            return self._queue.popleft()
-        ahead, self._ahead = self._ahead, None
-        assert ahead is not None
-        return ahead
+        return self._ahead if proxy_gets_free and not self._queue else self._queue
 
     def report(self, report: Reported) -> None:
         """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""

@@ -214,6 +214,26 @@ def test_a_trial_ahead_that_gets_its_proxy_first_waits_like_any_other() -> None:
     assert pool.take(0, 1) == (Job(2, {}), 1)
 
 
+def test_one_that_gets_ahead_while_another_has_no_proxy_yet_loses_neither() -> None:
+    pool = pool_with(1)
+    pool.take(0, 1)
+    pool.submit_ahead(Job(2, {}))
+    pool.end(end(1))
+    pool.forget(1)  # the driver has given trial 2 to Tune, and looked ahead
+    pool.submit_ahead(Job(3, {}))
+    pool.submit(Job(2, {}))
+    assert pool.snapshot()["waiting"] == [2, 3]
+    assert pool.take(0, 1) == (Job(2, {}), 1)
+
+
+def test_a_proxy_that_overtakes_the_driver_changes_nothing() -> None:
+    pool = pool_with(1)
+    pool.take(0, 1)
+    pool.submit_ahead(Job(1, {"seed": 1}))
+    assert pool.snapshot()["waiting"] == []
+    assert kinds(pool.events(1)) == ["started"]
+
+
 def test_the_first_end_stands() -> None:
     pool = pool_with(1)
     pool.take(0, 1)
