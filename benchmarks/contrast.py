@@ -80,7 +80,7 @@ def product_step(cell: Cell) -> Callable[[], Any]:
         loss = objective(contrast, world)
         loss.backward()
         memory.write(batch)
-        return loss.item()
+        return float(loss.item())
 
     return step
 
@@ -100,7 +100,7 @@ def baseline_step(cell: Cell) -> Callable[[], Any]:
         student_BD, teacher_BD = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
         loss = crd(student_BD, teacher_BD, sample_B)
         loss.backward()
-        return loss.item()
+        return float(loss.item())
 
     return step
 

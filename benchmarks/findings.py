@@ -137,14 +137,14 @@ def front() -> Question:
 
 
 def label_aware() -> Question:
-    arms, comparisons = {}, []
+    arms: dict[str, Tree] = {}
+    comparisons: list[Comparison] = []
     for objective, tree in OBJECTIVES.items():
         for count in (64, 256):
-            names = []
-            for sampler in ("label_aware", "uniform"):
-                names.append(f"{objective}: {sampler}, {count}")
-                arms[names[-1]] = {"objective": tree, "negatives": {"name": sampler, "count": count}}
-            comparisons.append(Comparison(*names))
+            aware, uniform = (f"{objective}: {sampler}, {count}" for sampler in ("label_aware", "uniform"))
+            for arm, sampler in ((aware, "label_aware"), (uniform, "uniform")):
+                arms[arm] = {"objective": tree, "negatives": {"name": sampler, "count": count}}
+            comparisons.append(Comparison(aware, uniform))
     return Question("c", "Label-aware against uniform negatives", arms, tuple(comparisons))
 
 

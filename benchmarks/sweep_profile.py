@@ -35,9 +35,9 @@ PARTS = (
     ("contrast: loss", "trainables.objectives.crd:CRDLoss.forward"),
     ("contrast: memory written", "trainables.step:TrainingStep.commit"),
     ("backward", "torch:Tensor.backward"),
-    ("optimiser", "torch.optim:SGD.step"),
-    ("evaluation", "trainables.measure:Measurements.at_rung"),
-    ("evaluation", "trainables.measure:Measurements.final"),
+    ("optimiser", "trainables.optimizer:SGD.step"),
+    ("evaluation", "trainables.measure:Measured.quick"),
+    ("evaluation", "trainables.measure:Measured.final"),
     ("checkpoints", "trainables.checkpoint:Checkpoints.save"),
 )
 

@@ -45,12 +45,11 @@ from sweeps.slots.cluster import start_ray
 from sweeps.slots.proxy import RESOURCES
 from sweeps.slots.tuning import NotPickled
 from trainables.config import TrialConfig
-from trainables.loop import TEACHERS
+from trainables.loop import open_teacher
 from trainables.measure import Measurements
 from trainables.randomness import torch_stream
 from trainables.step import TrainingStep
 from trainables.storage import Storage
-from trainables.teacher import load_teacher
 
 CORES, WALL = 50, 20  # what is claimed
 
@@ -68,7 +67,7 @@ class PlainTrial:
 
     def __init__(self, config: TrialConfig, storage: str) -> None:
         self.config, self.task = config, config.task.load()
-        self.teacher = load_teacher(config.teacher, self.task, Storage(storage).folder(TEACHERS))
+        self.teacher = open_teacher(config.teacher, self.task, Storage(storage))
         self.parts = TrainingStep(config)  # for its student and heads
         self.loss = MaterialisedCRD(
             config.task.source_samples,
@@ -84,9 +83,10 @@ class PlainTrial:
         for step in range(steps):
             self.step(step)
             if step + 1 in self.config.rung_steps():
-                ray.train.report(self.measurements.at_rung(self.features))
+                measured = self.measurements.of(self.parts.features)
+                ray.train.report(measured.quick())
         if steps == self.config.steps:
-            ray.train.report(self.measurements.final(self.features))
+            ray.train.report(measured.final())
 
     def step(self, step: int) -> None:
         """One batch, in an order that is new in each epoch."""
@@ -96,16 +96,13 @@ class PlainTrial:
         sample_B = order[position * size :][:size]
         images = self.task.views(sample_B, epoch, self.config.seed)
         with torch.no_grad():
-            teacher_features, _ = self.teacher(images)
+            teacher_features, _ = self.teacher.network(images)
         student_BD = normalize(self.parts.student_head(self.parts.student(images)), dim=1)
         teacher_BD = normalize(self.parts.teacher_head(teacher_features), dim=1)
         loss = self.loss(student_BD, teacher_BD, sample_B)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        return self.parts.features(images, self.teacher)
 
 
 def plain_worker(told: dict[str, Any]) -> None:
