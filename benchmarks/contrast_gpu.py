@@ -30,10 +30,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
+from trainables.draws import Draws
 from trainables.kernels import triton_sums
 from trainables.kernels.blocks import worth_picking
 from trainables.kernels.nce import noise_surprisal
-from trainables.protocols import Draws
 
 ANCHORS, BANK, WIDTH, SCALE = 1_024, 50_000, 128, 1 / 0.07
 FORMS = ("materialised", "pytorch", "triton")

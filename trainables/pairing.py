@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import TrialConfig
+from trainables.draws import Draws
 from trainables.negatives.candidates import uniform_rows
-from trainables.protocols import NOBODY, Anchors, Batch, Contrast, Decision, Draws, Rows
+from trainables.protocols import NOBODY, Anchors, Batch, Contrast, Decision, Rows
 from trainables.randomness import torch_stream
 
 

@@ -14,8 +14,9 @@ from tests.contracts.families import NAMED
 from tests.trainables.negatives.scene import KEY_M, M, alike, anchors_of, memory, seeded
 from tests.trainables.trials import unit_rows
 from trainables.base import Config
+from trainables.draws import Draws, Mode
 from trainables.negatives.label_aware import LabelAware
-from trainables.protocols import NOBODY, Anchors, Draws, Mode, Rows, Shapes
+from trainables.protocols import NOBODY, Anchors, Rows, Shapes
 
 each_sampler = pytest.mark.parametrize("member", NAMED["negatives"], ids=lambda member: member.__name__)
 #: Settings for which a memory of twelve rows has something to choose from.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.protocols import Draws
+from trainables.draws import Draws
 
 #: Scores of a block, B x its rows: half a megabyte in float32, and its rows of 128 values one.
 _SCORES = 2**17

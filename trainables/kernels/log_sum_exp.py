@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from trainables.draws import Draws
 from trainables.kernels.blocks import as_read, blocks, factor
 from trainables.kernels.gradients import with_slopes
 from trainables.kernels.picks import picked_scores, picks, weighted_sums
 from trainables.kernels.triton_sums import split_sums, suits
-from trainables.protocols import Draws
 
 
 def log_sum_exp(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, scale: float) -> Tensor:

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from trainables.draws import Draws
 from trainables.kernels.blocks import as_read, blocks, factor
 from trainables.kernels.gradients import with_slopes
 from trainables.kernels.picks import picked_scores, picks, weighted_sums
 from trainables.kernels.triton_sums import split_sums, suits
-from trainables.protocols import Draws
 
 _LINEAR = 40.0  # above it, softplus is its argument, in double precision too
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from trainables.protocols import Draws
+from trainables.draws import Draws
 
 #: Rows in the anchors' own type of number that are gathered at a time, if those of the memory are of another.
 _GATHERED = 2**14

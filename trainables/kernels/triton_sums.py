@@ -11,7 +11,7 @@ import os
 import torch
 from torch import Tensor
 
-from trainables.protocols import Draws
+from trainables.draws import Draws
 
 #: The device of tensors that the kernel takes. Triton's own switch has it interpreted, on the CPU, for tests.
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from trainables.protocols import NOBODY, Anchors, Draws, Operation, Rows, Shapes
+from trainables.draws import Draws
+from trainables.protocols import NOBODY, Anchors, Operation, Rows, Shapes
 
 
 def of_other_keys(anchors: Anchors, rows: Rows) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from trainables.draws import Draws
 from trainables.negatives.uniform import UniformNegatives
-from trainables.protocols import Anchors, Draws, NegativesMember, Rows
+from trainables.protocols import Anchors, NegativesMember, Rows
 
 
 class Hard(NegativesMember):

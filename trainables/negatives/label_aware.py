@@ -5,8 +5,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from trainables.draws import Draws, Mode
 from trainables.negatives.candidates import every_row, of_other_classes, shared_draws, uniforms
-from trainables.protocols import Anchors, Draws, Mode, NegativesMember, Rows
+from trainables.protocols import Anchors, NegativesMember, Rows
 
 
 class LabelAware(NegativesMember):

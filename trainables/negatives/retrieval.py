@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from trainables.draws import Draws
 from trainables.negatives.candidates import draws_in_proportion, of_other_keys, scoring_operation, similarities
-from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
+from trainables.protocols import Anchors, NegativesMember, Operation, Rows, Shapes
 
 
 class Retrieval(NegativesMember):

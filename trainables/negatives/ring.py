@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
+from trainables.draws import Draws
 from trainables.negatives.candidates import of_other_keys, scoring_operation, similarities, uniform_rows
-from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
+from trainables.protocols import Anchors, NegativesMember, Operation, Rows, Shapes
 
 
 class Ring(NegativesMember):

@@ -7,8 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from trainables.draws import Draws
 from trainables.negatives.candidates import of_other_keys, scoring_operation, similarities, uniform_rows, uniforms
-from trainables.protocols import Anchors, Draws, NegativesMember, Operation, Rows, Shapes
+from trainables.protocols import Anchors, NegativesMember, Operation, Rows, Shapes
 
 
 class TeacherNear(NegativesMember):

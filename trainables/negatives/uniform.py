@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from trainables.draws import Draws, Mode
 from trainables.negatives.candidates import (
     every_row,
     of_other_keys,
@@ -12,7 +13,7 @@ from trainables.negatives.candidates import (
     shared_draws,
     uniform_rows_of_other_keys,
 )
-from trainables.protocols import Anchors, Draws, Mode, NegativesMember, Rows
+from trainables.protocols import Anchors, NegativesMember, Rows
 
 
 class Uniform(NegativesMember):

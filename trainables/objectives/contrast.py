@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.draws import Draws
 from trainables.kernels.log_sum_exp import log_sum_exp
-from trainables.protocols import Contrast, Draws, Operation, Shapes
+from trainables.protocols import Contrast, Operation, Shapes
 
 BYTES_PER_VALUE = 4  # float32
 BYTES_PER_INDEX = 8

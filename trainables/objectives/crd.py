@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from trainables.draws import Draws
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
 from trainables.objectives.contrast import (
@@ -21,7 +22,7 @@ from trainables.objectives.contrast import (
     positive_scores,
     without_false,
 )
-from trainables.protocols import Contrast, Draws, ObjectiveMember, Operation, Shapes, World
+from trainables.protocols import Contrast, ObjectiveMember, Operation, Shapes, World
 
 
 class CRD(ObjectiveMember):

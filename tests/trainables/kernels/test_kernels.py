@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from tests.trainables.trials import unit_rows
+from trainables.draws import Draws
 from trainables.kernels.blocks import blocks, worth_picking
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
-from trainables.protocols import Draws
 
 B, D, M = 80, 6, 5000
 SCALE = 1 / 0.07

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from tests.trainables.kernels.test_kernels import B, D, M, draws_of, each_form, fast
 from tests.trainables.trials import unit_rows
+from trainables.draws import Draws
 from trainables.kernels.blocks import as_read, worth_picking
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
 from trainables.kernels.triton_sums import DEVICE, WIDEST, split_sums, suits
-from trainables.protocols import Draws
 
 GPU = torch.cuda.is_available()
 pytestmark = pytest.mark.skipif(DEVICE == "cuda" and not GPU, reason="no GPU, and Triton is not asked to interpret")

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.trainables.negatives.scene import KEY_M, LABEL_N, M, alike, anchors_of, memory, seeded
+from trainables.draws import Draws
 from trainables.negatives.label_aware import LabelAware
-from trainables.protocols import NOBODY, Draws
+from trainables.protocols import NOBODY
 
 
 def test_draws_every_row_of_another_class_and_no_other() -> None:

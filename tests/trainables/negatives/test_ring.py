@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.trainables.negatives.scene import KEY_M, M, alike, memory, seeded
+from trainables.draws import Draws
 from trainables.negatives.ring import Ring
-from trainables.protocols import Draws
 
 
 def draw(ring: Ring, key: int, progress: float = 1.0) -> Draws:

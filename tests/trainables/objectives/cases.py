@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.trainables.trials import unit_rows
-from trainables.protocols import NOBODY, Contrast, Decision, Draws, Rows, World
+from trainables.draws import Draws
+from trainables.protocols import NOBODY, Contrast, Decision, Rows, World
 from trainables.world import SingleWorld
 
 WORLD = SingleWorld()

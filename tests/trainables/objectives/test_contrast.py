@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from trainables.draws import Draws
 from trainables.objectives.contrast import (
     contrast_operation,
     log_importance,
@@ -15,7 +16,7 @@ from trainables.objectives.contrast import (
     surprisal,
     without_false,
 )
-from trainables.protocols import Draws, Shapes
+from trainables.protocols import Shapes
 
 ROW = torch.arange(2).unsqueeze(0)
 PLAIN = Draws(2, 2, ROW)

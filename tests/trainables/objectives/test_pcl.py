@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.references import pcl as slow
 from tests.trainables.objectives.cases import Case, assert_equation, cases, directions, few, on_paper, value
+from trainables.draws import Draws
 from trainables.objectives.pcl import PCL
-from trainables.protocols import NOBODY, Contrast, Draws, Rows
+from trainables.protocols import NOBODY, Contrast, Rows
 
 
 def against_prototypes(case: Case) -> Contrast:
