@@ -20,7 +20,8 @@ class Draws:
     the memory in its order. `weight_BR`, which broadcasts to (B, R), is how often a row counts, by 1 where it is None:
     the sum of a function over rows, weighted so, has the expectation that K uniform draws from the rows that may be
     negatives of the anchor would give (Horvitz and Thompson 1952), unless a sampler wants its draws as they came.
-    `never_BR` is True for rows that are among the R but are no negatives of this anchor.
+    `never_BR` is True for rows that are among the R but are no negatives of this anchor; `never`, if a sampler knows
+    them, are the same pairs one by one, as numbers of anchors and places among the R, in the order of the latter.
 
     `sharpness` and `prior` say which other expectation is wanted instead: negatives tilted by exp(sharpness * score),
     and a share `prior` of false ones taken out (Robinson et al. 2021); mostly both are 0.
@@ -31,18 +32,28 @@ class Draws:
     row_BR: Tensor | None = None
     weight_BR: Tensor | None = None
     never_BR: Tensor | None = None
+    never: tuple[Tensor, Tensor] | None = None
     sharpness: float = 0.0
     prior: float = 0.0
 
     def of(self, anchors: slice) -> "Draws":
         """The draws of some of the anchors."""
+        if anchors == slice(0, self.anchors):
+            return self
         row_BR, weight_BR, never_BR = self.row_BR, self.weight_BR, self.never_BR
         return replace(
             self,
             row_BR=row_BR if self.shared or row_BR is None else row_BR[anchors],
             weight_BR=None if weight_BR is None else weight_BR[anchors],
             never_BR=None if never_BR is None else never_BR[anchors],
+            never=None,
         )
+
+    @property
+    def anchors(self) -> int | None:
+        """B, where anything tells anchors apart."""
+        known = [tensor for tensor in (self.row_BR, self.weight_BR, self.never_BR) if tensor is not None]
+        return max(map(len, known), default=None)
 
     @property
     def shared(self) -> bool:
@@ -57,6 +68,8 @@ class Draws:
     @cached_property
     def never_pairs(self) -> tuple[Tensor, Tensor]:
         """Anchors and places of the pairs that `never_BR` excludes, in the order of their places."""
+        if self.never is not None:
+            return self.never
         assert self.never_BR is not None
         anchor_P, place_P = self.never_BR.nonzero(as_tuple=True)
         order_P = place_P.argsort()

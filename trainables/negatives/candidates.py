@@ -31,18 +31,32 @@ def uniform_rows_of_other_keys(anchors: Anchors, rows: Rows, count: int, generat
     The same rows as `uniform_rows` of these candidates gives, without a search: a rank among them is a rank among all
     rows once the anchor's own are counted in, and it has few. Only the CPU knows how many without waiting for a device.
     """
-    own_BM = rows.key_M.unsqueeze(0) == anchors.key_B.unsqueeze(1)
-    if own_BM.is_cuda:
-        return uniform_rows(~own_BM, count, generator)
-    anchor_P, place_P = own_BM.nonzero(as_tuple=True)
-    own_B = torch.bincount(anchor_P, minlength=len(own_BM))
-    row_BK = ranks(own_BM.shape[1] - own_B, count, generator)
-    nth_P = torch.arange(len(anchor_P)) - (own_B.cumsum(0) - own_B)[anchor_P]
+    if rows.key_M.is_cuda:
+        return uniform_rows(of_other_keys(anchors, rows), count, generator)
+    batch, memory_rows = len(anchors.key_B), len(rows.key_M)
+    anchor_P, place_P = pairs_of_same_key(anchors.key_B, rows.key_M)
+    own_B = torch.bincount(anchor_P, minlength=batch)
+    row_BK = ranks(memory_rows - own_B, count, generator)
+    order_P = anchor_P.argsort(stable=True)
+    nth_P = torch.empty_like(order_P)
+    nth_P[order_P] = torch.arange(len(order_P)) - (own_B.cumsum(0) - own_B)[anchor_P[order_P]]
     for nth in range(int(own_B.max())):  # in the order of their places
-        place_B1 = torch.full((len(own_BM), 1), own_BM.shape[1])
+        place_B1 = torch.full((batch, 1), memory_rows)
         place_B1[anchor_P[nth_P == nth], 0] = place_P[nth_P == nth]
         row_BK += row_BK >= place_B1
-    return _in_range(row_BK, own_BM)
+    return row_BK.clamp_(max=memory_rows - 1) if own_B.max() == memory_rows else row_BK
+
+
+def pairs_of_same_key(key_B: Tensor, key_R: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of anchors and of rows whose keys are the same, in the order of the rows, (P,) each.
+
+    One look at each row, not at each pair: first at which rows have a key of the batch at all.
+    """
+    wanted = torch.zeros(int(torch.maximum(key_B.max(), key_R.max())) + 2, dtype=torch.bool)
+    wanted[key_B] = True  # the key of nobody, -1, falls on the last place, which stays empty
+    row_S = wanted[key_R].nonzero().squeeze(1)
+    place_P, anchor_P = (key_R[row_S].unsqueeze(1) == key_B).nonzero(as_tuple=True)
+    return anchor_P, row_S[place_P]
 
 
 def uniform_rows(candidate_BM: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -58,6 +72,16 @@ def draws_in_proportion(q_BM: Tensor, count: int, generator: torch.Generator) ->
     uniform_BK = uniforms(len(q_BM), count, generator, q_BM.device)
     row_BK = torch.searchsorted(cumulative_BM, uniform_BK * cumulative_BM[:, -1:], right=True)
     return _in_range(row_BK, q_BM)
+
+
+def none_of_same_key(anchors: Anchors, key_R: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    """Rows of other keys (B, R), and on a CPU the other pairs one by one."""
+    if key_R.is_cuda:
+        return key_R != anchors.key_B.unsqueeze(1), None
+    own = pairs_of_same_key(anchors.key_B, key_R)
+    candidate_BR = torch.ones(len(anchors.key_B), len(key_R), dtype=torch.bool)
+    candidate_BR[own] = False
+    return candidate_BR, own
 
 
 def shared_draws(row_K: Tensor, candidate_BK: Tensor, count: int, rows: int) -> Draws:

@@ -1,5 +1,6 @@
 """Every row is as likely as any other."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -8,7 +9,7 @@ from pydantic import Field
 from trainables.draws import Draws, Mode
 from trainables.negatives.candidates import (
     every_row,
-    of_other_keys,
+    none_of_same_key,
     ranks,
     shared_draws,
     uniform_rows_of_other_keys,
@@ -44,6 +45,8 @@ class UniformNegatives:
         if self.mode == "exact":
             return Draws(count, len(rows.key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
         if self.mode == "full":
-            return every_row(of_other_keys(anchors, rows), count)
+            candidate_BM, own = none_of_same_key(anchors, rows.key_M)
+            return replace(every_row(candidate_BM, count), never=own)
         row_K = ranks(torch.tensor([len(rows.key_M)], device=rows.key_M.device), count, generator)[0]
-        return shared_draws(row_K, rows.key_M[row_K] != anchors.key_B.unsqueeze(1), count, len(rows.key_M))
+        candidate_BK, own = none_of_same_key(anchors, rows.key_M[row_K])
+        return replace(shared_draws(row_K, candidate_BK, count, len(rows.key_M)), never=own)
