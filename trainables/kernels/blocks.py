@@ -8,8 +8,8 @@ from torch import Tensor
 
 from trainables.draws import Draws
 
-#: Scores of a block, B x its rows: half a megabyte in float32, and its rows of 128 values one.
-_SCORES = 2**17
+#: Scores of a block, B x its rows: two megabytes in float32, for which a call of torch costs next to nothing.
+_SCORES = 2**19
 
 #: A row that an anchor picks costs some nine times as much as one that it is held against together with all others:
 #: picked rows are read one by one, the others by matrix products (`benchmarks.contrast` prints both).
@@ -54,13 +54,14 @@ def blocks(rows_MD: Tensor, draws: Draws, anchor_BD: Tensor) -> Iterator[Block]:
     size = max(256, _SCORES // len(anchor_BD))
     # memory that is taken anew for each block costs more than what is computed in it
     space = anchor_BD.new_empty(2, len(anchor_BD) * min(size, len(held)))
-    exclude = _Excluded(draws)
-    for start in range(0, len(held), size):
+    starts = range(0, len(held), size)
+    exclude = _Excluded(draws, [min(start + size, len(held)) for start in starts])
+    for number, start in enumerate(starts):
         place = slice(start, min(start + size, len(held)))
         rows_RD = (held[place] if draws.row_BR is None else rows_MD.index_select(0, held[place])).to(anchor_BD.dtype)
         score_BR, scratch_BR = space[:, : len(anchor_BD) * len(rows_RD)].view(2, len(anchor_BD), -1)
         torch.mm(anchor_BD, rows_RD.T, out=score_BR)
-        exclude(score_BR, place)
+        exclude(score_BR, place, number)
         yield Block(score_BR, rows_RD, _weights(draws, place, anchor_BD), scratch_BR)
 
 
@@ -80,19 +81,20 @@ def _weights(draws: Draws, place: slice, like: Tensor) -> Tensor | None:
 class _Excluded:
     """Takes the scores of rows that are no negatives to minus infinity: few of them pair by pair, in their order."""
 
-    def __init__(self, draws: Draws) -> None:
-        self.never_BR, self.done = draws.never_BR, 0
-        self.pairs: tuple[Tensor, Tensor] | None = None
-        if draws.never_BR is not None and len(draws.never_pairs[0]) <= _SPARSE * draws.never_BR.numel():
-            self.pairs = draws.never_pairs
+    def __init__(self, draws: Draws, stops: list[int]) -> None:
+        self.never_BR, self.pairs = draws.never_BR, _few_pairs(draws)
+        self.ends = [0] if self.pairs is None else [0, *torch.searchsorted(self.pairs[1], torch.tensor(stops)).tolist()]
 
-    def __call__(self, score_BR: Tensor, place: slice) -> None:
-        if self.pairs is None:
-            if self.never_BR is not None:
-                score_BR.masked_fill_(self.never_BR[:, place], -torch.inf)
-            return
-        anchor_P, place_P = self.pairs
-        end = int(torch.searchsorted(place_P, place.stop))
-        mine = slice(self.done, end)
-        score_BR[anchor_P[mine], place_P[mine] - place.start] = -torch.inf
-        self.done = end
+    def __call__(self, score_BR: Tensor, place: slice, number: int) -> None:
+        if self.pairs is not None:
+            anchor_P, place_P = (of_P[self.ends[number] : self.ends[number + 1]] for of_P in self.pairs)
+            score_BR[anchor_P, place_P - place.start] = -torch.inf
+        elif self.never_BR is not None:
+            score_BR.masked_fill_(self.never_BR[:, place], -torch.inf)
+
+
+def _few_pairs(draws: Draws) -> tuple[Tensor, Tensor] | None:
+    """The pairs that are excluded, if they are few, and no device has to be waited for to know."""
+    if draws.never_BR is None or draws.never_BR.is_cuda:
+        return None
+    return draws.never_pairs if len(draws.never_pairs[0]) <= _SPARSE * draws.never_BR.numel() else None

@@ -35,8 +35,7 @@ def _of_splits(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tens
 
 
 def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    value_B, slope_B = (torch.zeros_like(anchor_BD[:, 0], dtype=torch.float64) for _ in range(2))
-    slope_BD = torch.zeros_like(anchor_BD)
+    value_SB, slope_SB, slope_BD = [], [], torch.zeros_like(anchor_BD)
     for block in blocks(rows_MD, draws, anchor_BD):
         odds_BR = block.score_BR.sub_(log_noise)
         loss_BR = torch.ops.aten.softplus.out(odds_BR, 1, _LINEAR, out=block.scratch_BR)
@@ -44,11 +43,11 @@ def _of_blocks(anchor_BD: Tensor, rows_MD: Tensor, draws: Draws, log_noise: Tens
         if block.weight_BR is not None:
             loss_BR.mul_(block.weight_BR)
             share_BR.mul_(block.weight_BR)
-        value_B += loss_BR.sum(dim=1)
-        slope_B += share_BR.sum(dim=1)
+        value_SB.append(loss_BR.sum(dim=1))
+        slope_SB.append(share_BR.sum(dim=1))
         slope_BD.addmm_(share_BR, block.rows_RD)
     factor_B1 = factor(draws, anchor_BD)
-    value_B, slope_B = (sum_B.to(anchor_BD.dtype).mul_(factor_B1.squeeze(1)) for sum_B in (value_B, slope_B))
+    value_B, slope_B = (torch.stack(sums).sum(dim=0).mul_(factor_B1.squeeze(1)) for sums in (value_SB, slope_SB))
     return value_B, slope_B, slope_BD.mul_(factor_B1)
 
 

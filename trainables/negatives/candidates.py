@@ -1,5 +1,7 @@
 """The rows that an anchor may be held against, shared by all samplers: masks and scores of B x M, nothing larger."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -74,29 +76,42 @@ def draws_in_proportion(q_BM: Tensor, count: int, generator: torch.Generator) ->
     return _in_range(row_BK, q_BM)
 
 
-def none_of_same_key(anchors: Anchors, key_R: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-    """Rows of other keys (B, R), and on a CPU the other pairs one by one."""
-    if key_R.is_cuda:
-        return key_R != anchors.key_B.unsqueeze(1), None
-    own = pairs_of_same_key(anchors.key_B, key_R)
-    candidate_BR = torch.ones(len(anchors.key_B), len(key_R), dtype=torch.bool)
-    candidate_BR[own] = False
-    return candidate_BR, own
+@dataclass(frozen=True)
+class Excluded:
+    """Rows that are no negatives of an anchor, among those that all anchors are held against: as a mask, and counted.
 
-
-def shared_draws(row_K: Tensor, candidate_BK: Tensor, count: int, rows: int) -> Draws:
-    """Uniform draws for all anchors at once; those among them that are an anchor's candidates count for K = `count`.
-
-    Given how many they are, they are uniform draws from its candidates: their mean is unbiased.
+    `pairs` are the same one by one, in the order of the rows, where they are known.
     """
-    weight_B1 = count / candidate_BK.sum(dim=1, keepdim=True).clamp_min(1)
-    return Draws(count, rows, row_BR=row_K.unsqueeze(0), weight_BR=weight_B1, never_BR=~candidate_BK)
+
+    never_BR: Tensor
+    count_B: Tensor
+    pairs: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def all_but(cls, candidate_BR: Tensor) -> "Excluded":
+        """All but the candidates."""
+        return cls(~candidate_BR, candidate_BR.shape[1] - candidate_BR.sum(dim=1))
+
+    @classmethod
+    def of_same_key(cls, anchors: Anchors, key_R: Tensor) -> "Excluded":
+        """Those of the anchor's key; on a CPU found one by one, since they are few."""
+        if key_R.is_cuda:
+            return cls.all_but(key_R != anchors.key_B.unsqueeze(1))
+        own = pairs_of_same_key(anchors.key_B, key_R)
+        never_BR = torch.zeros(len(anchors.key_B), len(key_R), dtype=torch.bool)
+        never_BR[own] = True
+        return cls(never_BR, torch.bincount(own[0], minlength=len(anchors.key_B)), own)
 
 
-def every_row(candidate_BM: Tensor, count: int) -> Draws:
-    """No draws: each candidate counts as often as `count` uniform draws would have it on average."""
-    weight_B1 = count / candidate_BM.sum(dim=1, keepdim=True).clamp_min(1)
-    return Draws(count, candidate_BM.shape[1], weight_BR=weight_B1, never_BR=~candidate_BM)
+def held_by_all(excluded: Excluded, count: int, rows: int, row_K: Tensor | None = None) -> Draws:
+    """The rows `row_K`, or every row, for all anchors at once; those that are not excluded count for K = `count`.
+
+    Uniform draws, given how many of them are an anchor's candidates, are uniform draws from these: their mean is
+    unbiased. Every row counts as often as `count` uniform draws would have it on average.
+    """
+    weight_B1 = count / (excluded.never_BR.shape[1] - excluded.count_B).clamp_min(1).unsqueeze(1)
+    row_1K = None if row_K is None else row_K.unsqueeze(0)
+    return Draws(count, rows, row_1K, weight_B1, excluded.never_BR, excluded.pairs)
 
 
 def ranks(candidates_B: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 
 from trainables.draws import Draws, Mode
-from trainables.negatives.candidates import every_row, of_other_classes, shared_draws, uniforms
+from trainables.negatives.candidates import Excluded, held_by_all, of_other_classes, uniforms
 from trainables.protocols import Anchors, NegativesMember, Rows
 
 
@@ -45,11 +45,11 @@ class LabelAwareNegatives:
         candidate_BM = of_other_classes(anchors, rows)
         memory_rows, device = candidate_BM.shape[1], candidate_BM.device
         if self.mode == "full":
-            return every_row(candidate_BM, count)
+            return held_by_all(Excluded.all_but(candidate_BM), count, memory_rows)
         # Double precision leaves no ties, which would favour some rows.
         if self.mode == "shared":
             row_K = uniforms(1, memory_rows, generator, device)[0].topk(min(count, memory_rows)).indices
-            return shared_draws(row_K, candidate_BM[:, row_K], count, memory_rows)
+            return held_by_all(Excluded.all_but(candidate_BM[:, row_K]), count, memory_rows, row_K)
         place_BM = uniforms(len(candidate_BM), memory_rows, generator, device)
         order_BM = place_BM.masked_fill(~candidate_BM, -1).topk(min(count, memory_rows), dim=1).indices
         turn_BK = torch.arange(count, device=device) % candidate_BM.sum(dim=1, keepdim=True).clamp_min(1)

@@ -1,19 +1,12 @@
 """Every row is as likely as any other."""
 
-from dataclasses import replace
 from typing import Literal
 
 import torch
 from pydantic import Field
 
 from trainables.draws import Draws, Mode
-from trainables.negatives.candidates import (
-    every_row,
-    none_of_same_key,
-    ranks,
-    shared_draws,
-    uniform_rows_of_other_keys,
-)
+from trainables.negatives.candidates import Excluded, held_by_all, ranks, uniform_rows_of_other_keys
 from trainables.protocols import Anchors, NegativesMember, Rows
 
 
@@ -42,11 +35,10 @@ class UniformNegatives:
 
     def draw(self, anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
         """K negatives for each anchor."""
+        key_M = rows.key_M
         if self.mode == "exact":
-            return Draws(count, len(rows.key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
+            return Draws(count, len(key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
         if self.mode == "full":
-            candidate_BM, own = none_of_same_key(anchors, rows.key_M)
-            return replace(every_row(candidate_BM, count), never=own)
-        row_K = ranks(torch.tensor([len(rows.key_M)], device=rows.key_M.device), count, generator)[0]
-        candidate_BK, own = none_of_same_key(anchors, rows.key_M[row_K])
-        return replace(shared_draws(row_K, candidate_BK, count, len(rows.key_M)), never=own)
+            return held_by_all(Excluded.of_same_key(anchors, key_M), count, len(key_M))
+        row_K = ranks(torch.tensor([len(key_M)], device=key_M.device), count, generator)[0]
+        return held_by_all(Excluded.of_same_key(anchors, key_M[row_K]), count, len(key_M), row_K)
