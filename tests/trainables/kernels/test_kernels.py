@@ -15,7 +15,7 @@ from trainables.kernels.blocks import blocks, worth_picking
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
 
-B, D, M = 80, 6, 5000
+B, D, M = 80, 6, 15_000
 SCALE = 1 / 0.07
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
@@ -37,7 +37,7 @@ def draws_of(form: str, weighted: bool, count: int) -> Draws:
 
 
 #: The number of negatives decides between picking rows and counting them.
-FORMS = [("picks", 300), ("counts", 4000), ("shared", 3500), ("full", 700)]
+FORMS = [("picks", 300), ("counts", 4000), ("shared", 14_000), ("full", 700)]
 each_form = pytest.mark.parametrize(
     ("draws", "picked"),
     [(draws_of(form, weighted, count), form == "picks") for form, count in FORMS for weighted in (False, True)],
