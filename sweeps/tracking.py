@@ -25,6 +25,7 @@ from sweeps.events import Ended, Event, Opened, Started
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.mlflow_database import create_database
 from sweeps.refusals import Refusal
 from sweeps.run_content import RUN_STATUS, TAG_LIMIT, Point, clipped, digests, milliseconds, params, points, tags
 
@@ -284,6 +285,7 @@ class _Runs:
         from mlflow import entities
 
         self._entities = entities
+        create_database(tracking.uri, mlflow.MlflowClient)
         self._client = mlflow.MlflowClient(tracking_uri=tracking.uri)
         self._experiment = self._find_experiment(tracking)
 

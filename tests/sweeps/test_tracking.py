@@ -1,6 +1,8 @@
 """MLflow says what the ledger says: once, whatever dies in between."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from sweeps.ledger.store import Ledger
+from sweeps.mlflow_database import create_database
 from sweeps.refusals import Refusal
 from sweeps.run_content import PARAM_LIMIT, params
 from sweeps.tracking import MlflowWriter, Tracking, sync, tracking_uri
@@ -316,6 +319,23 @@ def test_a_fault_in_the_middle_is_made_good(place: Place, monkeypatch: pytest.Mo
     after_faults = place.content()
     place.sync(rebuild=True)
     assert place.content() == after_faults
+
+
+def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    make = "from mlflow import MlflowClient; from sweeps.mlflow_database import create_database"
+    killed = subprocess.Popen([sys.executable, "-c", f"{make}; create_database({uri!r}, MlflowClient)"])
+    while not list(tmp_path.glob("mlflow.db.*.new")):
+        assert killed.poll() is None
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "mlflow.db").exists()
+    create_database(uri, MlflowClient)
+    made = (tmp_path / "mlflow.db").read_bytes()
+    create_database(uri, MlflowClient)
+    assert [found.name for found in MlflowClient(uri).search_experiments()] == ["Default"]
+    assert (tmp_path / "mlflow.db").read_bytes() == made
 
 
 def test_the_uri_is_the_users_or_a_database_in_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
