@@ -177,7 +177,8 @@ def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
     weights = 3 * _weight_bytes(config.student, config.student_inputs())
     if not config.teacher_cache:
         weights += _weight_bytes(config.teacher.model, config.task_inputs())
-    pairs = shapes.batch * (1 + (shapes.negatives if objective.draws else shapes.rows))
+    drawn = objective.draws and shapes.mode != "full"
+    pairs = shapes.batch * (1 + (shapes.negatives if drawn else shapes.rows))
     memory = config.memory.resident_bytes(shapes, objective.sides) if objective.sides else 0
     return weights + activations + memory + objective.sides * pairs * (_FLOAT_BYTES + 8)
 

@@ -181,13 +181,21 @@ def changed(tree: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return {**tree, path[0]: changed(tree[path[0]], path[1:], value)}
 
 
+#: Another value of fields that take no number.
+CHOICES = {
+    "schedule": "constant",
+    "positive": "memory",
+    "mode": "full",
+    "dtype": "bfloat16",
+    "precision": "bfloat16",
+}
+
+
 def another(path: Path, value: Any) -> Any:
     if path in (("workers",), ("views",)):
         return 2
-    if path[-1] == "schedule":
-        return "constant"
-    if path[-1] == "positive":
-        return "memory"
+    if path[-1] in CHOICES:
+        return CHOICES[path[-1]]
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
