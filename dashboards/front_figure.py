@@ -31,7 +31,7 @@ def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
             f"{dict(goals)} and {len(points)} trials on its front. Run more trials, or give it both kinds of goal"
         )
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -40,6 +40,7 @@ def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
     axes.set(xscale="log", xlabel=_AXIS_TITLES.get(across, across), ylabel=f"generalisation: {up} (validation)")
     written = FuncFormatter(lambda value, _: quantity(across, value))
     axes.xaxis.set_major_formatter(written)
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))  # what stands closer than that would be written over
     axes.xaxis.set_minor_formatter(written if _narrow(points, across) else NullFormatter())
     axes.set_title(f"{sweep}: what compute buys", loc="left")
     axes.grid(alpha=0.25, which="both")

@@ -284,6 +284,7 @@ class _Runs:
         import mlflow
         from mlflow import entities
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # its own setting is read too early for some of it
         self._entities = entities
         create_database(tracking.uri, mlflow.MlflowClient)
         self._client = mlflow.MlflowClient(tracking_uri=tracking.uri)

@@ -40,12 +40,12 @@ class TrialConfig(Config):
     of the space in which student and teacher are contrasted. `device` is the reference that costs are stated on.
 
     `precision` is that of the networks' products in training, `bfloat16` by torch's autocast; weights, normalisations,
-    embeddings and losses stay in float32, and what is measured is measured in it.
+    embeddings and losses stay in float32, and what is measured is measured in it. Modelled cost does not know it.
 
     `views` is how many fixed views of each source image there are, the same for every trial, shown in turn; without it
     every epoch shows a new one of the trial's own. A student of frozen features is shown the images as they are. With
     `teacher_cache` the teacher's outputs for what is shown are read from a cache that all trials share, with the same
-    results to the last bit.
+    results, on a CPU to the last bit.
     """
 
     task: TaskConfig = Digits()
@@ -120,6 +120,10 @@ class TrialConfig(Config):
             found.append(
                 f"{self.policy.name} is told no estimates, since {self.objective.name}, as it is set, gives student "
                 "and teacher no space in common; choose another objective, or `policy: {name: constant}`"
+            )
+        if self.views is not None and self.student.reads == "features":
+            found.append(
+                f"a student of features ({self.student.name}) is shown the images as they are; leave views out"
             )
         if self.objective.relaxes and self.objective.draws and not self.negatives.uses_labels:
             found.append("a positive may be among its own anchor's negatives; write `negatives: {name: label_aware}`")

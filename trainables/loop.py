@@ -75,7 +75,7 @@ def open_teacher(config: Teacher, task: Task, cache: Storage, device: torch.devi
     Raises `DamagedFile` if the stored teacher is not what was written.
     """
     network = load_teacher(config, task, cache.folder(TEACHERS)).to(device)
-    return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task, device)}"))
+    return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task, network)}"))
 
 
 def _task_and_teacher(config: TrialConfig, sweep: Storage, device: torch.device) -> tuple[Task, TeacherCache]:
@@ -107,9 +107,9 @@ def distil(
     """Train the student of `config`, from its last checkpoint if there is one, until the end or a verdict to stop.
 
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
-    arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, or
-    of a bank that does not keep every sample, which decide on the CPU). Raises `TrialFailure` with the step if the loss
-    is not finite.
+    arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, of a
+    bank that does not keep every sample, of a policy that asks for estimates, and of embeddings too wide for the GPU's
+    kernel). Raises `TrialFailure` with the step if the loss is not finite.
     """
     world = world or SingleWorld()
     if world.size != config.workers:

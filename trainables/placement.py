@@ -7,7 +7,11 @@ CPU = torch.device("cpu")
 
 
 def training_device() -> torch.device:
-    """The first GPU that this process may see (Ray shows a worker those that it asked for), or the CPU."""
+    """The first GPU that this process may see (Ray shows a worker those that it asked for), or the CPU.
+
+    A GPU is told to convolve in float32 where that is asked for, and not in the fewer digits of TF32.
+    """
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
 
 

@@ -1,6 +1,5 @@
 """One training step: the only place, with the loop, where the families meet."""
 
-import functools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,7 +60,7 @@ class TrainingStep(nn.Module):
                 self.teacher_head.requires_grad_(config.objective.trains_teacher_head)
             self.objective = config.objective.build()
         self.pairing = Pairing(config)
-        self._operations = functools.cache(self._operations_of)  # steps of the same sizes cost the same
+        self._operations: dict[tuple[int, int], list[Operation]] = {}  # by samples and negatives
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
 
     def forward(self, samples: Samples, step: int, world: World) -> Taken:
@@ -100,7 +99,10 @@ class TrainingStep(nn.Module):
 
     def charge(self, meter: Meter, taken: Taken) -> None:
         """Charge what this step did, with the sizes that it had."""
-        meter.charge(self._operations(taken.samples, taken.negatives))
+        sizes = taken.samples, taken.negatives
+        if sizes not in self._operations:
+            self._operations[sizes] = self._operations_of(*sizes)
+        meter.charge(self._operations[sizes])
 
     def features(self, shown: Shown) -> Tensor:
         """What the frozen student makes of what it is shown, (N, F): evaluation mode, no gradient."""

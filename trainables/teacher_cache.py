@@ -21,7 +21,7 @@ from trainables.image_sets import ImageSet, every_sample
 from trainables.placement import CPU
 from trainables.storage import Storage
 from trainables.teacher import BLOCK, Shown, Teacher, TeacherNetwork, TeacherOutputs, ask
-from trainables.tensor_files import DamagedFile
+from trainables.tensor_files import DamagedFile, tensors_digest
 
 _LOG = logging.getLogger(__name__)
 
@@ -87,20 +87,25 @@ class TeacherCache:
 
     def _computed(self, name: str, image_set: ImageSet, number: int) -> TeacherOutputs:
         sample_B = every_sample(image_set)[number * _PART_ROWS :][:_PART_ROWS]
-        _write(self.storage, name, ask(self.network, image_set.images(sample_B)).on(CPU))
-        return _read(self.storage, name)
+        outputs = ask(self.network, image_set.images(sample_B)).on(CPU)
+        with self.storage.alone(name):  # a part is two files, which nobody else may mix with theirs
+            _write(self.storage, name, outputs)
+            return _read(self.storage, name)
 
 
-def cache_folder(config: Teacher, task: Task, device: torch.device = CPU) -> str:
+def cache_folder(config: Teacher, task: Task, network: TeacherNetwork) -> str:
     """The name of the folder of a teacher's outputs: the digest of all that decides them, to the last bit.
 
-    That is the teacher, the data and its augmentation (`Teacher.digest`), the code that asks, and, since a CPU's
-    kernels add up in an order of their own, the kind of CPU and the number of threads, or the kind of GPU.
+    That is the teacher, the data and its augmentation (`Teacher.digest`), the weights, should it be trained again, the
+    code that asks, and, since a CPU's kernels add up in an order of their own, the kind of CPU and the number of
+    threads, or the kind of GPU.
     """
+    device = network.mean_F.device
     cpu = {"cpu": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
     record = {
         "format": _FORMAT,
         "teacher": config.digest(task),
+        "weights": tensors_digest(dict(network.state_dict())),
         "asked": [BLOCK, inspect.getsource(ask)],
         **(cpu if device.type == "cpu" else {"gpu": torch.cuda.get_device_name(device)}),
     }

@@ -25,6 +25,7 @@ from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
 from trainables.policies.mi_guided import MIGuided
 from trainables.storage import Storage
+from trainables.tasks.digits import DigitsTask
 from trainables.teacher import BLOCK, Teacher, TeacherNetwork, ask
 from trainables.teacher_cache import TeacherCache, cache_folder
 from trainables.world import SingleWorld
@@ -233,16 +234,24 @@ def test_a_part_that_is_written_again_leaves_what_is_mapped_as_it_was(tmp_path: 
     assert torch.equal(before.features, expected)
 
 
-def test_the_folder_is_that_of_teacher_data_and_threads() -> None:
-    folders = {cache_folder(CONFIG.teacher, TASK), cache_folder(SENSITIVE, TASK)}
-    folders.add(cache_folder(CONFIG.teacher, small_trial(task={"name": "digits", "copies": 2}).task.load()))
+def folder_of(teacher: Teacher, task: DigitsTask, weights: int = 0) -> str:
+    """The folder of an untrained network of this teacher; of one number always the same one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(weights)
+        network = TeacherNetwork(teacher, tuple(task.source.images.shape[1:]), task.classes)
+    return cache_folder(teacher, task, network)
+
+
+def test_the_folder_is_that_of_teacher_data_weights_and_threads() -> None:
+    folders = {folder_of(CONFIG.teacher, TASK), folder_of(SENSITIVE, TASK), folder_of(CONFIG.teacher, TASK, weights=1)}
+    folders.add(folder_of(CONFIG.teacher, small_trial(task={"name": "digits", "copies": 2}).task.load()))
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        folders.add(cache_folder(CONFIG.teacher, TASK))
+        folders.add(folder_of(CONFIG.teacher, TASK))
     finally:
         torch.set_num_threads(threads)
-    assert len(folders) == 4
+    assert len(folders) == 5
 
 
 @pytest.mark.parametrize("views", [1, 2, 5])

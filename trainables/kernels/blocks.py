@@ -97,4 +97,5 @@ def _few_pairs(draws: Draws) -> tuple[Tensor, Tensor] | None:
     """The pairs that are excluded, if they are few, and no device has to be waited for to know."""
     if draws.never_BR is None or draws.never_BR.is_cuda:
         return None
-    return draws.never_pairs if len(draws.never_pairs[0]) <= _SPARSE * draws.never_BR.numel() else None
+    count = len(draws.never[0]) if draws.never is not None else int(draws.never_BR.count_nonzero())
+    return draws.never_pairs if count <= _SPARSE * draws.never_BR.numel() else None

@@ -75,7 +75,9 @@ class CACRLoss(nn.Module):
         similarity_BR = negative_scores(side.anchor_BD, side.rows_MD, draws)
         distance_BR = side.anchor_BD.square().sum(dim=1, keepdim=True) + length_BR - 2 * similarity_BR
         score_BR = -sharpness * distance_BR
-        weight_BR = torch.softmax(score_BR + log_weights(draws, score_BR), dim=1)
+        log_weight_BR = score_BR + log_weights(draws, score_BR)
+        none_B1 = log_weight_BR.isneginf().all(dim=1, keepdim=True)  # of distance 0, below
+        weight_BR = torch.softmax(log_weight_BR.masked_fill(none_B1, 0), dim=1)
         if draws.never_BR is not None:
             distance_BR = distance_BR.masked_fill(draws.never_BR, 0)  # infinite, and of no weight
         own_distance_B = (side.anchor_BD - side.own_BD).square().sum(dim=1)

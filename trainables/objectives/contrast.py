@@ -111,8 +111,9 @@ def log_weights(draws: Draws, score_BR: Tensor) -> Tensor:
     if draws.sharpness == 0:
         return importance_BR
     tilted_BR = importance_BR + draws.sharpness * score_BR
-    log_mean_B1 = tilted_BR.logsumexp(dim=1, keepdim=True) - importance_BR.logsumexp(dim=1, keepdim=True)
-    return tilted_BR - log_mean_B1
+    none_B1 = importance_BR.isneginf().all(dim=1, keepdim=True)  # no negatives have no mean
+    sums = [log_BR.masked_fill(none_B1, 0).logsumexp(dim=1, keepdim=True) for log_BR in (tilted_BR, importance_BR)]
+    return tilted_BR - (sums[0] - sums[1])
 
 
 def log_negatives(
@@ -126,7 +127,8 @@ def log_negatives(
     log_sum_B = log_sum_exp(anchor_BD, rows_MD, draws, scale * (1 + draws.sharpness))
     if draws.sharpness:
         log_tilted_B = log_sum_exp(anchor_BD, rows_MD, draws, scale * draws.sharpness)
-        log_sum_B = log_sum_B - (log_tilted_B - log_importance(draws, anchor_BD).logsumexp(dim=1))
+        log_total_B = log_importance(draws, anchor_BD).logsumexp(dim=1)
+        log_sum_B = log_sum_B - torch.where(log_total_B.isneginf(), 0, log_tilted_B - log_total_B)
     if draws.prior == 0:
         return log_sum_B
     log_false_B = positive_B + math.log(draws.prior * draws.count)

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from tests.trainables.objectives.cases import WORLD, Case
 from trainables.draws import Draws
+from trainables.objectives.cacr import CACR
 from trainables.objectives.contrast import (
     contrast_operation,
     log_importance,
@@ -16,6 +19,9 @@ from trainables.objectives.contrast import (
     surprisal,
     without_false,
 )
+from trainables.objectives.crd import CRD
+from trainables.objectives.infonce import InfoNCE
+from trainables.objectives.pcl import PCL
 from trainables.protocols import Shapes
 
 ROW = torch.arange(2).unsqueeze(0)
@@ -101,3 +107,18 @@ def test_nominal_operations_count_products_and_bytes() -> None:
     rows = rows_operation(shapes, sides=1, frozen=1)
     assert rows.flops == 3 * (2 * 2 * 8 * 3)  # the frozen product has no backward
     assert rows.bytes == 2 * (7 * 3 + 16) * 4
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 1.0])
+@pytest.mark.parametrize("objective", [CRD, InfoNCE, CACR, PCL])
+def test_an_anchor_without_negatives_among_shared_draws_has_a_finite_loss(objective: Any, sharpness: float) -> None:
+    case = Case(4, 5, 8, 3, 3, True, "uniform", "shared", sharpness, 0.0, 1.0, torch.float32, 5)
+    contrast = case.contrast()
+    contrast = replace(contrast, rows=replace(contrast.rows, concentration_M=torch.full((8,), 0.2)))
+    never_BR = contrast.draws.never_BR
+    assert never_BR is not None
+    never_BR[1] = True
+    loss = objective().build()(contrast, WORLD)
+    gradients = torch.autograd.grad(loss, [contrast.student_BD, contrast.teacher_BD])
+    assert loss.isfinite()
+    assert all(gradient.isfinite().all() for gradient in gradients)
