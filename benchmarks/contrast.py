@@ -14,6 +14,7 @@ claim fails.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -52,10 +53,12 @@ class Timing:
     extra_mib: float
 
 
-def product_step(cell: Cell) -> Callable[[], Any]:
+Loss = Callable[[Any, Any, Any], Any]  # of student's and teacher's embeddings, and samples
+
+
+def product_loss(cell: Cell) -> Loss:
     """Memory, sampler and loss of the product, as a trial puts them together."""
     import torch
-    from torch.nn.functional import normalize
 
     from trainables.memory.bank import Bank
     from trainables.negatives.uniform import Uniform
@@ -66,52 +69,45 @@ def product_step(cell: Cell) -> Callable[[], Any]:
     shapes = Shapes(BATCH, WIDTH, cell.negatives, cell.bank, classes=10, samples=cell.bank)
     memory = Bank.model_validate({"size": cell.bank, "dtype": cell.dtype}).build(shapes, torch.Generator())
     sampler = Uniform.model_validate({"mode": cell.kind}).build()
-    objective, world, draw = CRD(temperature=TEMPERATURE).build(), SingleWorld(), torch.Generator()
-    heads, features = embed_layers()
-    order = iter(range(10**9))
+    objective, world, generator = CRD(temperature=TEMPERATURE).build(), SingleWorld(), torch.Generator()
 
-    def step() -> float:
-        sample_B = (torch.arange(BATCH) * 61 + 7 * next(order)) % cell.bank
-        student_BD, teacher_BD = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
+    def loss(student_BD: Any, teacher_BD: Any, sample_B: Any) -> Any:
         batch = Batch(sample_B, student_BD, teacher_BD)
-        rows = memory.rows(batch)
-        positives = memory.positives(batch)
+        rows, positives = memory.rows(batch), memory.positives(batch)
         anchors = Anchors(sample_B, student_BD.detach(), teacher_BD.detach())
-        draws = sampler.draw(anchors, rows, cell.negatives, draw)
-        contrast = Contrast(sample_B, sample_B, student_BD, teacher_BD, *positives, rows, draws)
-        loss = objective(contrast, world)
-        loss.backward()
+        draws = sampler.draw(anchors, rows, cell.negatives, generator)
+        found = objective(Contrast(sample_B, sample_B, student_BD, teacher_BD, *positives, rows, draws), world)
         memory.write(batch)
-        return float(loss.item())
+        return found
 
-    return step
+    return loss
 
 
-def baseline_step(cell: Cell) -> Callable[[], Any]:
+def baseline_loss(cell: Cell) -> Loss:
+    from benchmarks.materialised_crd import MaterialisedCRD
+
+    return MaterialisedCRD(cell.bank, width=WIDTH, negatives=cell.negatives, temperature=TEMPERATURE)
+
+
+def step_of(cell: Cell) -> Callable[[], float]:
+    """A step, whose answer is the loss."""
     import torch
     from torch.nn.functional import normalize
 
-    from benchmarks.materialised_crd import MaterialisedCRD
-
-    crd = MaterialisedCRD(cell.bank, width=WIDTH, negatives=cell.negatives, temperature=TEMPERATURE)
-    heads, features = embed_layers()
-    order = iter(range(10**9))
+    loss = baseline_loss(cell) if cell.kind.startswith(BASELINE) else product_loss(cell)
+    torch.manual_seed(0)
+    heads = [torch.nn.Linear(FEATURES, WIDTH) for _ in range(2)]
+    features = [torch.randn(BATCH, FEATURES) for _ in range(2)]
+    number = itertools.count()
 
     def step() -> float:
-        sample_B = (torch.arange(BATCH) * 61 + 7 * next(order)) % cell.bank
-        student_BD, teacher_BD = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
-        loss = crd(student_BD, teacher_BD, sample_B)
-        loss.backward()
-        return float(loss.item())
+        sample_B = (torch.arange(BATCH) * 61 + 7 * next(number)) % cell.bank
+        embeddings = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
+        found = loss(*embeddings, sample_B)
+        found.backward()
+        return float(found.item())
 
     return step
-
-
-def embed_layers() -> tuple[list[Any], list[Any]]:
-    import torch
-
-    torch.manual_seed(0)
-    return [torch.nn.Linear(FEATURES, WIDTH) for _ in range(2)], [torch.randn(BATCH, FEATURES) for _ in range(2)]
 
 
 def measure(cell: Cell, threads: int, seconds: float) -> Timing:
@@ -119,7 +115,7 @@ def measure(cell: Cell, threads: int, seconds: float) -> Timing:
     import torch
 
     torch.set_num_threads(threads)
-    step = baseline_step(cell) if cell.kind.startswith(BASELINE) else product_step(cell)
+    step = step_of(cell)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times: list[float] = []
     began = time.perf_counter()
