@@ -34,16 +34,15 @@ import ray.train
 import torch
 from ray import tune
 from ray.train.torch import TorchTrainer
-from ray.tune.search import Searcher
 from torch.nn.functional import normalize
 
 from benchmarks.materialised_crd import MaterialisedCRD
+from benchmarks.one_at_a_time import OneAtATime
 from benchmarks.processes import TreeWatch
 from benchmarks.swept import Swept, sweep_digits
 from sweeps.ledger.history import TrialRecord
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.proxy import RESOURCES
-from sweeps.slots.tuning import NotPickled
 from trainables.config import TrialConfig
 from trainables.loop import open_teacher
 from trainables.measure import Measurements
@@ -122,46 +121,12 @@ def fresh_trial(told: dict[str, Any]) -> dict[str, Any]:
     return {"done": True}
 
 
-class OneByOne(NotPickled, Searcher):
-    """Suggests trials one at a time, and notes what each took."""
-
-    def __init__(self, trials: list[dict[str, Any]], watch: TreeWatch) -> None:
-        super().__init__()
-        self.trials, self.watch = trials, watch
-        self.costs: list[Cost] = []
-        self._running: tuple[float, float] | None = None
-
-    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
-        if self._running:
-            return None
-        if len(self.costs) == len(self.trials):
-            return Searcher.FINISHED
-        self._running = time.perf_counter(), self.watch.core_seconds()
-        return self.trials[len(self.costs)]
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if error or result is None or self._running is None:
-            raise RuntimeError(f"trial {trial_id} failed: look at Ray's logs")
-        began, used = self._running
-        self.costs.append(Cost(time.perf_counter() - began, self.watch.core_seconds() - used))
-        self._running = None
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        pass
-
-    def save(self, checkpoint_path: str) -> None:
-        pass
-
-    def restore(self, checkpoint_path: str) -> None:
-        pass
-
-
 def measured(trials: list[TrialRecord], storage: Path) -> list[Cost]:
     """What these trials take the plain way, one after another; a trial of one step before them warms Ray up."""
     told = [{"config": trial.config, "steps": trial.step, "storage": str(storage)} for trial in trials]
     start_ray()
     watch = TreeWatch(os.getpid())
-    one_by_one = OneByOne([told[0] | {"steps": 1}, *told], watch)
+    one_by_one = OneAtATime([told[0] | {"steps": 1}, *told], lambda: (time.perf_counter(), watch.core_seconds()))
     tune.Tuner(
         tune.with_resources(fresh_trial, RESOURCES),
         tune_config=tune.TuneConfig(search_alg=one_by_one, num_samples=-1, reuse_actors=True),
@@ -169,7 +134,7 @@ def measured(trials: list[TrialRecord], storage: Path) -> list[Cost]:
     ).fit()
     watch.stop()
     ray.shutdown()
-    return one_by_one.costs[1:]
+    return [Cost(ended[0] - began[0], ended[1] - began[1]) for began, ended in one_by_one.spans[1:]]
 
 
 def typical(trials: list[TrialRecord]) -> TrialRecord:

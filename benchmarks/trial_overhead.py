@@ -16,13 +16,13 @@ import ray.train
 from ray import tune
 from ray.train.torch import TorchTrainer
 from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
+from benchmarks.one_at_a_time import OneAtATime
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.proxy import RESOURCES, tune_config
 from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
-from sweeps.slots.tuning import NotPickled, run_trials
+from sweeps.slots.tuning import run_trials
 from trainables.outcomes import Outcome
 
 
@@ -31,42 +31,21 @@ def empty_trial(config: Mapping[str, Any], **_: Any) -> Outcome:
     return Outcome("complete", config["steps"], 1.0, {}, "none")
 
 
-class Clock(NotPickled, Searcher):
-    """Suggests empty trials, one at a time, and notes when each ended."""
+Clock = OneAtATime[float]
 
-    def __init__(self, trials: int) -> None:
-        super().__init__()
-        self.trials, self.suggested = trials, 0
-        self.ended: list[float] = []
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ARG002
-        if self.suggested == self.trials:
-            return Searcher.FINISHED
-        if self.suggested > len(self.ended):
-            return None
-        self.suggested += 1
-        return tune_config(Job(self.suggested, {"steps": 0}))
+def empty_trials(trials: int) -> Clock:
+    return Clock([tune_config(Job(number, {"steps": 0})) for number in range(1, trials + 1)], time.perf_counter)
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if error or result is None:
-            raise RuntimeError(f"trial {trial_id} failed: look at Ray's logs")
-        self.ended.append(time.perf_counter())
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        pass
-
-    def save(self, checkpoint_path: str) -> None:
-        pass
-
-    def restore(self, checkpoint_path: str) -> None:
-        pass
-
-    def seconds_per_trial(self) -> float:
-        return (self.ended[-1] - self.ended[0]) / (self.trials - 1)
+def seconds_per_trial(clock: Clock) -> float:
+    """After the first trial."""
+    ended = [end for _, end in clock.spans]
+    return (ended[-1] - ended[0]) / (len(ended) - 1)
 
 
 def through_slots(trials: int, workspace: str) -> Clock:
-    clock = Clock(trials)
+    clock = empty_trials(trials)
     plan = SlotPlan(1, run_trial="benchmarks.trial_overhead:empty_trial")
     with Slots(plan, "overhead", "1", workspace) as slots:
         run_trials(clock, FIFOScheduler(), slots)  # type: ignore[no-untyped-call]  # ray
@@ -88,7 +67,7 @@ def fresh_trial(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def through_fresh_trainers(trials: int, workspace: str) -> Clock:
-    clock = Clock(trials)
+    clock = empty_trials(trials)
     tune.Tuner(
         tune.with_resources(fresh_trial, RESOURCES),
         param_space={"storage": f"{workspace}/train"},
@@ -109,10 +88,10 @@ def main() -> None:
         slots = through_slots(arguments.trials, workspace)
         fresh = through_fresh_trainers(arguments.fresh, workspace)
     ray.shutdown()
-    print(f"first trial through a slot ended after {slots.ended[0] - began:.1f} s, Ray's start included")
-    print(f"slots: {slots.seconds_per_trial():.3f} s per trial ({arguments.trials} trials)")
-    print(f"fresh TorchTrainer: {fresh.seconds_per_trial():.1f} s per trial ({arguments.fresh} trials)")
-    print(f"ratio: {fresh.seconds_per_trial() / slots.seconds_per_trial():.0f}")
+    print(f"first trial through a slot ended after {slots.spans[0][1] - began:.1f} s, Ray's start included")
+    print(f"slots: {seconds_per_trial(slots):.3f} s per trial ({arguments.trials} trials)")
+    print(f"fresh TorchTrainer: {seconds_per_trial(fresh):.1f} s per trial ({arguments.fresh} trials)")
+    print(f"ratio: {seconds_per_trial(fresh) / seconds_per_trial(slots):.0f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The rows that anchors are held against, in blocks that stay in a core's cache from score to gradient."""
+"""The rows that anchors are held against, in blocks: each is worked on from score to gradient before the next."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
