@@ -2,6 +2,5 @@
 
 Rows of a memory carry no gradient, and a loss of negatives is a sum over (anchor, row) pairs. So the gradient with
 respect to an anchor is a weighted sum of the very rows whose scores have just been made: it falls out of the forward
-pass, block by block of rows, and nothing of size B x R x D is ever stored. Of size B x R are at most which pairs count,
-and how often, never their scores.
+pass, block by block of rows, and nothing of size B x R x D is ever stored.
 """
