@@ -47,9 +47,13 @@ def decide(report: Reported) -> Verdict:
 
 @pytest.fixture(scope="session")
 def sweep(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:  # noqa: ARG001  # a fixture may not use `usefixtures`
-    """46 trials through two slots that fill both CPUs: 40 plain ones, and one for everything that can happen to one."""
+    """46 trials through two slots that fill both CPUs: 40 plain ones, and one for everything that can happen to one.
+
+    The first four meet in pairs: no slot, however fast it starts, can train all of them alone.
+    """
     workspace = tmp_path_factory.mktemp("sweep")
-    jobs = [Job(trial, {"steps": 1}) for trial in PLAIN]
+    pairs = {0: 1, 1: 0, 2: 3, 3: 2}
+    jobs = [Job(trial, {"steps": 1} | ({"meets": pairs[trial]} if trial in pairs else {})) for trial in PLAIN]
     jobs += [Job(STOPPED, {"steps": 6}), Job(LONG, {"steps": 6})]
     jobs += [
         Job(trial, {"steps": 3, "at": 2, "what": what})

@@ -13,12 +13,17 @@ from trainables.protocols import World
 
 
 def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
-    """`steps` steps, a rung at each, every step written to a file of its rank; misbehaves where `config` says so."""
+    """`steps` steps, a rung at each, every step written to a file of its rank; misbehaves where `config` says so.
+
+    A trial that `meets` another goes on only when that has begun, which takes a second slot.
+    """
     steps = config.get("steps", 3)
     marks = Path(workspace, f"trial-{trial}-rank-{world.rank}.txt")
     for step in range(1, steps + 1):
         with marks.open("a") as file:
             file.write(f"{step}\n")
+        if "meets" in config:
+            _wait_for(Path(workspace, f"trial-{config['meets']}-rank-{world.rank}.txt"))
         _misbehave(config, step, workspace, trial)
         total = torch.tensor([float(world.rank + 1)])
         world.mean_([total])
@@ -36,6 +41,11 @@ def note(
     if config["fails"]:
         raise OSError("the disk is full")
     Path(workspace, f"prepared-{share}-of-{shares}").touch()
+
+
+def _wait_for(mark: Path) -> None:
+    while not mark.exists():
+        time.sleep(0.01)
 
 
 def _misbehave(config: Mapping[str, Any], step: int, workspace: str, trial: int) -> None:
