@@ -36,7 +36,8 @@ class TrialConfig(Config):
     """A fully fixed trial.
 
     `steps` batches of `batch_size` are trained on (the global batch: each of `workers` takes an equal share of it); at
-    `rungs` evenly spaced steps, the last one included, the trial reports and may be stopped. `embedding` is the width D
+    `rungs` of them, the last one included, the trial reports and may be stopped: evenly spaced, or each `rung_growth`
+    times as far as the one before. `embedding` is the width D
     of the space in which student and teacher are contrasted. `device` is the reference that costs are stated on.
 
     `precision` is that of the networks' products in training, `bfloat16` by torch's autocast; weights, normalisations,
@@ -60,6 +61,7 @@ class TrialConfig(Config):
     batch_size: int = Field(64, ge=2, le=1_000_000)
     steps: int = Field(450, ge=1, le=100_000_000)
     rungs: int = Field(3, ge=1, le=1_000)
+    rung_growth: float | None = Field(None, gt=1, le=1_000)
     precision: Literal["float32", "bfloat16"] = "float32"
     views: int | None = Field(None, ge=1, le=1_000_000)
     teacher_cache: bool = False
@@ -99,7 +101,12 @@ class TrialConfig(Config):
 
     def rung_steps(self) -> list[int]:
         """The steps after which the trial reports; the last is `steps`."""
-        return [round(self.steps * (rung + 1) / self.rungs) for rung in range(self.rungs)]
+        return [round(self.steps * fidelity) for fidelity in self._fidelities()]
+
+    def _fidelities(self) -> list[float]:
+        if self.rung_growth is None:
+            return [(rung + 1) / self.rungs for rung in range(self.rungs)]
+        return [self.rung_growth ** (rung + 1 - self.rungs) for rung in range(self.rungs)]
 
     def estimate_steps(self) -> range:
         """The steps before which the policy is told new estimates of mutual information.

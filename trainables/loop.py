@@ -156,7 +156,7 @@ class _Trial:
         return self._outcome("complete", metrics | measured.final())
 
     def _outcome(self, state: Literal["complete", "pruned"], metrics: dict[str, float]) -> Outcome:
-        digest = tensors_digest(dict(self.training.student.state_dict()))
+        digest = tensors_digest(dict(self.training.result.state_dict()))
         return Outcome(state, self.progress.step, self.progress.step / self.config.steps, metrics, digest)
 
     def _train_until(self, rung_step: int) -> None:
@@ -190,6 +190,7 @@ class _Trial:
         self.world.mean_([mean_loss, *self.optimizer.gradients()])
         self.losses.append(mean_loss)
         self.optimizer.step()
+        self.training.average(step + 1)
         self.training.commit(taken)
         self.training.charge(self.meter, taken)
 
@@ -252,7 +253,8 @@ class _Trial:
     def _agree_on_statistics(self) -> None:
         """Average what batch normalisation has counted: each worker saw its own share of the batches."""
         if self.config.student.batch_statistics:
-            self.world.mean_([b for b in self.training.student.buffers() if b.is_floating_point()])
+            networks = {self.training.student, self.training.result}
+            self.world.mean_([b for network in networks for b in network.buffers() if b.is_floating_point()])
 
 
 @functools.lru_cache(maxsize=1)

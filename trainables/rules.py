@@ -49,6 +49,9 @@ def _sizes(config: "TrialConfig") -> Iterator[Misfit]:
     for path, value, name, limit in limits:
         if value > limit:
             yield path, value, f"{path} must be at most {name}, {limit}", f"lower it to {limit} or less"
+    if len({0, *config.rung_steps()}) <= config.rungs:
+        rule = f"every rung must have a step of its own, and these would be at {config.rung_steps()[:5]}"
+        yield "rung_growth", config.rung_growth, rule, "lower rungs or rung_growth, or raise steps"
 
 
 def _networks(config: "TrialConfig") -> Iterator[Misfit]:

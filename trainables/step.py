@@ -1,5 +1,6 @@
 """One training step: the only place, with the loop, where the families meet."""
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,6 +60,7 @@ class TrainingStep(nn.Module):
                 self.teacher_head = nn.Linear(teacher_F, config.embedding)
                 self.teacher_head.requires_grad_(config.objective.trains_teacher_head)
             self.objective = config.objective.build()
+        self.averaged = None if config.optimizer.averaging is None else _frozen_copy(self.student)
         self.pairing = Pairing(config)
         self._operations: dict[tuple[int, int], list[Operation]] = {}  # by samples and negatives
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
@@ -97,6 +99,25 @@ class TrainingStep(nn.Module):
         if taken.batch is not None and self.config.objective.sides:
             self.pairing.memory.write(taken.batch)
 
+    @property
+    def result(self) -> nn.Module:
+        """The student that is measured and kept: the one that is trained, or the average of its weights."""
+        return self.averaged or self.student
+
+    @torch.no_grad()
+    def average(self, steps: int) -> None:
+        """Take the student after step number `steps` (from 1) into the result, where that is an average."""
+        if self.averaged is None:
+            return
+        for averaged, newest in (
+            (self.averaged.parameters(), self.student.parameters()),
+            (self.averaged.buffers(), self.student.buffers()),
+        ):
+            pairs = [pair for pair in zip(averaged, newest, strict=True) if pair[0].is_floating_point()]
+            if pairs:
+                share = self.config.optimizer.share_of_newest(steps)
+                torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], share)
+
     def charge(self, meter: Meter, taken: Taken) -> None:
         """Charge what this step did, with the sizes that it had."""
         sizes = taken.samples, taken.negatives
@@ -105,12 +126,12 @@ class TrainingStep(nn.Module):
         meter.charge(self._operations[sizes])
 
     def features(self, shown: Shown) -> Tensor:
-        """What the frozen student makes of what it is shown, (N, F): evaluation mode, no gradient."""
-        was_training = self.student.training
-        self.student.eval()
+        """What the result makes of what it is shown, (N, F): evaluation mode, no gradient."""
+        was_training = self.result.training
+        self.result.eval()
         with torch.no_grad():
-            features: Tensor = self.student(self._inputs(shown.images, shown.teacher.features))
-        self.student.train(was_training)
+            features: Tensor = self.result(self._inputs(shown.images, shown.teacher.features))
+        self.result.train(was_training)
         return features
 
     def estimate(self, source: Shown, target: Shown, meter: Meter) -> None:
@@ -166,3 +187,7 @@ class TrainingStep(nn.Module):
             with torch.random.fork_rng(devices=[teacher_features.device] if teacher_features.is_cuda else []):
                 torch.manual_seed(stream_seed(self.config.seed, f"student/{world.rank}", 2 * step + view))
                 return self.student(inputs)  # type: ignore[no-any-return]
+
+
+def _frozen_copy(student: nn.Module) -> nn.Module:
+    return copy.deepcopy(student).requires_grad_(False)
