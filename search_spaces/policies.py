@@ -1,8 +1,9 @@
 """How a sweep searches, when it stops a trial early, and what it may use: the parts of a sweep file but its space."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from trainables.base import Config
 
@@ -76,9 +77,39 @@ StopConfig = Annotated[NoStop | NonDominated, Field(discriminator="name")]
 
 
 class Budget(Config):
-    """When the sweep is done: after so many `trials`, whatever their state."""
+    """What a sweep may use, over all its restarts. It is done when the first of these is used up; give one or more.
 
-    trials: int = Field(ge=1, le=1_000_000)
+    `trials` counts them whatever their state. `cost_s` is modelled seconds on the reference device, `train_flops`
+    floating-point operations, both with what was begun and lost. `wall_hours` count while a driver holds the sweep,
+    `device_hours` the same for each device of each slot (a GPU, or without any a worker's share of CPUs), and `money`
+    is device hours at `price_per_device_hour`. No trial is begun that could not be finished within them.
+    """
+
+    trials: int | None = Field(None, ge=1, le=1_000_000)
+    cost_s: float | None = Field(None, gt=0)
+    train_flops: float | None = Field(None, gt=0)
+    wall_hours: float | None = Field(None, gt=0)
+    device_hours: float | None = Field(None, gt=0)
+    money: float | None = Field(None, gt=0)
+    price_per_device_hour: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        caps = {name: value for name, value in self if name != "price_per_device_hour"}
+        if all(value is None for value in caps.values()):
+            told = "a budget has an end; write `trials: 100`, or one of " + ", ".join(list(caps)[1:])
+            raise PydanticCustomError("endless", told, {"path": "budget", "value": None})
+        if (self.money is None) != (self.price_per_device_hour is None):
+            told = "money and price_per_device_hour go together; give both, or leave both out"
+            raise PydanticCustomError("priceless", told, {"path": "budget", "value": self.money})
+        return self
+
+
+class Bound(Config):
+    """What a metric may be at the end of a trial: at least, at most, or both."""
+
+    at_least: float | None = None
+    at_most: float | None = None
 
 
 class Resources(Config):

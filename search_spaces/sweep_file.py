@@ -15,7 +15,7 @@ from search_spaces.documents import Document, read
 from search_spaces.errors import ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply, parsed
-from search_spaces.policies import Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
+from search_spaces.policies import Bound, Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
 from search_spaces.presets import KEY, expand
 from search_spaces.schema import value_at
 from search_spaces.space import Space
@@ -27,19 +27,21 @@ from trainables.models.adapter import Adapter
 Goal = Literal["maximize", "minimize"]
 
 #: A search over these would find the easiest measurement, not the best student.
-_YARDSTICKS = ("task", "evaluation", "device", "seed")
+_YARDSTICKS = ("task", "evaluation", "device", "seed", "rungs", "rung_growth")
 
 
 class SweepFile(Config):
     """A sweep as it is written down. `trial` is a `TrialConfig` with distributions (`search_spaces.grammar`).
 
-    `goals` are metrics of the validation split, or planned compute, each to be maximised or minimised.
+    `goals` are metrics of the validation split, or planned compute, each to be maximised or minimised; `constraints`
+    bound such metrics, and a trial that breaks one never stands on the front.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     description: str = Field("", max_length=10_000)
     trial: dict[str, Any]
     goals: Annotated[dict[str, Goal], Field(min_length=1, max_length=3)]
+    constraints: dict[str, Bound] = Field({})
     search: SearchConfig = Tpe()
     stop: StopConfig = NoStop()
     budget: Budget
@@ -80,8 +82,8 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     preset_problems = _override(document, overrides)
     file, file_problems = _file(document.tree)
     space, space_problems = _space(document.tree)
-    goal_problems = _goal_problems(document.tree.get("goals"), space)
-    problems = _placed(document, [*preset_problems, *file_problems, *space_problems, *goal_problems])
+    metric_problems = _metric_problems(document.tree, space)
+    problems = _placed(document, [*preset_problems, *file_problems, *space_problems, *metric_problems])
     if problems or file is None or space is None:
         raise ConfigErrors(document.name, problems)
     digest = hashlib.sha256(json.dumps(file.to_json(), sort_keys=True).encode()).hexdigest()
@@ -151,17 +153,22 @@ def _space(tree: dict[str, Any]) -> tuple[Space | None, list[Problem]]:
         return None, [replace(problem, path=f"trial.{problem.path}".rstrip(".")) for problem in errors.problems]
 
 
-def _goal_problems(goals: Any, space: Space | None) -> list[Problem]:
-    """Goals that not every trial of the space has; without a space those that no trial could have."""
-    if not isinstance(goals, dict):
+def _metric_problems(tree: dict[str, Any], space: Space | None) -> list[Problem]:
+    """Goals and constraints that not every trial of the space has; without a space those that no trial could have."""
+    asked = [(key, name) for key in ("goals", "constraints") if isinstance(tree.get(key), dict) for name in tree[key]]
+    if not asked:
         return []
     if space is None:
         known = goal_metrics(TrialConfig(student=Adapter()))  # has all those of other students too
     else:
         each = [goal_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in space.corners()]
         known = tuple(goal for goal in each[0] if all(goal in metrics for metrics in each))
-    rule = "a goal is a validation measure that every trial has, or planned compute"
-    return [Problem(f"goals.{goal}", goals[goal], rule, nearest(goal, known)) for goal in goals if goal not in known]
+    rule = "{} are validation measures that every trial has, or planned compute"
+    return [
+        Problem(f"{key}.{name}", tree[key][name], rule.format(key), nearest(name, known))
+        for key, name in asked
+        if name not in known
+    ]
 
 
 def _placed(document: Document, found: Iterable[Problem]) -> list[Problem]:

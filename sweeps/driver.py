@@ -117,14 +117,16 @@ class Driver:
                 parameters=suggestion.parameters,
                 distributions=suggestion.distributions,
                 sampler_attributes=suggestion.sampler_attributes,
-                compute=planned_metrics(config, self.sweep.budget.trials),
+                compute=planned_metrics(config, self.sweep.budget.trials or 1),
+                rungs=[step / config.steps for step in config.rung_steps()],
                 told=self.ledger.history.last_seq,
             )
         )
         return self.ledger.history.trials[number]
 
     def _budget_spent(self) -> bool:
-        return len(self.ledger.history.trials) >= self.sweep.budget.trials
+        trials = self.sweep.budget.trials
+        return trials is not None and len(self.ledger.history.trials) >= trials
 
     def _report(self, event: Reported) -> None:
         trial = self.ledger.history.trials[event.trial]

@@ -45,6 +45,7 @@ class Planned(_Event):
     distributions: dict[str, str]  # Optuna's JSON of the range each was chosen from
     sampler_attributes: dict[str, Any]  # what the sampler must find again when the study is rebuilt
     compute: dict[str, float]  # planned metrics (`trainables.metrics.PLANNED_METRICS`)
+    rungs: list[float] = [1.0]  # the fidelity at each rung; older ledgers do not say
     told: int  # number of the last event the sampler knew of
 
     @property

@@ -28,7 +28,7 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
     file = loaded.file
     corners = [TrialConfig.model_validate(tree) for tree in loaded.space.corners()]
     sample = _random_trials(loaded)
-    planned = [planned_metrics(config, file.budget.trials) for config in (*corners, *sample)]
+    planned = [planned_metrics(config, file.budget.trials or 1) for config in (*corners, *sample)]
     return {
         "name": file.name,
         "digest": loaded.digest,
@@ -86,7 +86,8 @@ def _written(leaf: Leaf) -> Any:
     return leaf.written if isinstance(leaf, Range) else {"choice": list(leaf.ends)}
 
 
-def _trials(loaded: LoadedSweep) -> int:
-    budget = loaded.file.budget.trials
-    search = loaded.file.search
-    return min(budget, loaded.space.size(search.points)) if isinstance(search, Grid) else budget
+def _trials(loaded: LoadedSweep) -> int | None:
+    """At most so many; None where something else than their number ends the sweep."""
+    budget, search = loaded.file.budget.trials, loaded.file.search
+    points = loaded.space.size(search.points) if isinstance(search, Grid) else None
+    return min((limit for limit in (budget, points) if limit is not None), default=None)

@@ -58,6 +58,7 @@ class TrialRecord:
     distributions: dict[str, str]
     sampler_attributes: dict[str, Any]
     compute: dict[str, float]
+    rungs: list[float]
     told: int
     planned: datetime
     state: TrialState = "waiting"
@@ -182,6 +183,7 @@ def _planned(event: Planned, at: datetime) -> TrialRecord:
         distributions=event.distributions,
         sampler_attributes=event.sampler_attributes,
         compute=event.compute,
+        rungs=event.rungs,
         told=event.told,
         planned=at,
         metrics=dict(event.compute),

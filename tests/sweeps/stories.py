@@ -27,6 +27,7 @@ def planned(trial: int, cost: float = 1.0, **config: Any) -> Planned:
         distributions={},
         sampler_attributes={},
         compute={"compute/cost_s": cost, "compute/train_flops": 1e9 * cost},
+        rungs=[0.25, 0.5, 0.75, 1.0],
         told=0,
     )
 

@@ -22,6 +22,7 @@ def trial(number: int, accuracy: float, cost: float, state: Any = "complete") ->
         distributions={},
         sampler_attributes={},
         compute={"cost": cost},
+        rungs=[1.0],
         told=0,
         planned=datetime(2026, 1, 1, tzinfo=UTC),
         state=state,

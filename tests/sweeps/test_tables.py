@@ -23,6 +23,7 @@ def recorded(configs: list[dict[str, Any]]) -> list[TrialRecord]:
             distributions={},
             sampler_attributes={},
             compute={},
+            rungs=[1.0],
             told=0,
             planned=datetime(2026, 1, 1, tzinfo=UTC),
             state="complete",

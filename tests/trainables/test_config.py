@@ -184,6 +184,8 @@ def changed(tree: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
 #: Another value of fields that take no number.
 CHOICES = {
     "schedule": "constant",
+    "averaging": 8.0,
+    "rung_growth": 1.5,
     "positive": "memory",
     "mode": "full",
     "dtype": "bfloat16",
