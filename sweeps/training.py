@@ -37,7 +37,8 @@ def train(
     file = sweep.file
     with Slots(_plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
-        driver = Driver(ledger, file, Search(sweep.space, file.goals, file.search), slots.plan.slots, SlotPool(slots))
+        search = Search(sweep.space, file.goals, file.search, ledger.history.trials)
+        driver = Driver(ledger, file, search, slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
 
