@@ -141,6 +141,8 @@ class _Trial:
         self.measurements = Measurements(config, task, teacher)
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
         self.looked_at = self.progress.step
+        if device.type == "cuda":
+            self.training.capture()
 
     def run(self) -> Outcome:
         for rung, rung_step in enumerate(self.config.rung_steps()):
