@@ -141,8 +141,6 @@ class _Trial:
         self.measurements = Measurements(config, task, teacher)
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
         self.looked_at = self.progress.step
-        if device.type == "cuda":
-            self.training.capture()
 
     def run(self) -> Outcome:
         for rung, rung_step in enumerate(self.config.rung_steps()):
@@ -165,6 +163,8 @@ class _Trial:
         if self.progress.step == rung_step:  # resumed here: the checkpoint is already there
             return
         began = time.perf_counter()
+        if self.device.type == "cuda":
+            self.training.capture()
         while self.progress.step < rung_step:
             try:
                 self._step(self.progress.step)

@@ -66,11 +66,11 @@ class TrainingStep(nn.Module):
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
 
     def capture(self) -> None:
-        """Have the student's training passes launched as a whole, on the GPU where it is; to be called once.
+        """Have the student's training passes launched as a whole, on the GPU where it is; once is enough.
 
         But not those of a student that draws at random, which is given its seed on the CPU at each step.
         """
-        if self.config.student.stochastic:
+        if self._captured or self.config.student.stochastic:
             return
         shape = self.config.batch_size // self.config.workers, *self.config.student_inputs()
         views = 2 if "second_view" in self.config.objective.reads else 1
