@@ -2,13 +2,13 @@
 
     python -m benchmarks.search_quality [--repeats 30] [--processes 2] [--only ours random ...]
 
-Each repeat replays a sweep of `benchmarks/digits_table.yaml` in the simulator (`benchmarks.simulator`), with four trials
-under way at a time: a searcher is told accuracies of one of the three seeds, the truth is the mean of all three. Printed
-is the modelled cost, in seconds of the reference device and all stopped trials included, until the complete trials that
-look non-dominated to the searcher have 95 % of the hypervolume of the true front: median and quartiles, and a 95 %
+Each repeat replays a sweep of `benchmarks/digits_table.yaml` in the simulator (`benchmarks.simulator`), with four
+trials under way at a time: a searcher is told accuracies of one of the three seeds, the truth is the mean of all three.
+Printed is the modelled cost, in seconds of the reference device and with all stopped trials, until the complete trials
+that look non-dominated to the searcher have 95 % of the hypervolume of the true front: median and quartiles, and a 95 %
 interval of the median by bootstrap; a repeat that does not get there within the cost of 400 mean trials counts as
-infinite. Beside it: how many repeats got there, trials begun and stopped by then, and false front members, that is how
-many trials that were stopped the searcher itself shows as its front, per sweep.
+infinite. Beside it: how many repeats got there, trials trained to their end and stopped by then, and false front
+members: how many trials that were stopped the searcher itself shows as its front, per sweep.
 
 Claimed, and exit 1 if not so: the product needs at most half of the best of the others, and shows no false member.
 """
