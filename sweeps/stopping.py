@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from search_spaces.policies import NonDominated, NoStop, StopConfig
+from search_spaces.policies import NoStop, StopConfig
 from sweeps.events import Reported
 from sweeps.front import Goals
 from sweeps.ledger.history import History, TrialRecord
@@ -26,12 +26,16 @@ def judge(rule: StopConfig, history: History, goals: Goals, report: Reported) ->
         for trial in history.trials.values()
         if report.rung in trial.reports and trial.number != report.trial
     ]
-    return _keeps(rule, own, others)
+    return keeps(rule, own, others)
 
 
-def _keeps(rule: NonDominated, own: list[float], others: list[list[float]]) -> Verdict:
+def keeps(rule: StopConfig, own: list[float], others: list[list[float]]) -> Verdict:
+    """The verdict of a rule on the values of one trial beside those of all others at its rung.
+
+    Each has one value for each goal, in the order of the goals, all to be minimised.
+    """
     reached = len(others) + 1
-    if reached < rule.minimum:
+    if isinstance(rule, NoStop) or reached < rule.minimum:
         return "continue"
     values = np.array([own, *others])
     dominators = [int(_dominates(values, point).sum()) for point in values]
