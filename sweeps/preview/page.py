@@ -76,9 +76,9 @@ def _time(wall: dict[str, Any]) -> tuple[str, str, str]:
         return "wall time", "-", f"unknown: {wall['why'] or 'so is the number of trials'}"
     start, trial = wall["start_seconds"], wall["seconds_of_a_trial"]
     said = (
-        f"{wall['slots']} slots; {wall['probed']} probes of a few steps say {trial['likely']:.2g} s a trial, the mean "
-        f"to {wall['error']:.0%}; start and end {start['least']:g} to {start['most']:g} s. At least: cheap trials, "
-        "stopped as simulated; at most: dear ones, none stopped, slowed by the driver"
+        f"{wall['slots']} slots; {wall['timed']} trials timed for a few steps say {trial['likely']:.2g} s a trial, "
+        f"the mean to {wall['error']:.0%}; start and end {start['least']:g} to {start['most']:g} s. At least: "
+        "cheap trials, stopped as simulated; at most: dear ones, none stopped, slowed by the driver"
     )
     return "wall time", _between(*(clock(wall["seconds"][end]) for end in ("least", "likely", "most"))), said
 

@@ -16,9 +16,9 @@ from sweeps.preview import fit
 from sweeps.preview.caps import ending, trials_by_cap, trials_in_all
 from sweeps.preview.correlations import rung_correlations
 from sweeps.preview.foresight import Foresight, foresee
-from sweeps.preview.probing import Probed, Probes
 from sweeps.preview.savings import Simulation, share_spent, simulate
 from sweeps.preview.spans import Span
+from sweeps.preview.timers import Timed, Timers
 from sweeps.preview.totals import total
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
 from sweeps.refusals import Refusal
@@ -40,12 +40,12 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
     slots = resources.slots_in(os.cpu_count() or 1, torch.cuda.device_count())
     memory = fit.memory_bytes(resources, slots)
     foresight = foresee(loaded)
-    probes = _start_probes(loaded, foresight, memory, slots, storage)
+    timers = _start_timers(loaded, foresight, memory, slots, storage)
     simulation = simulate(file, foresight.known if foresight.all_known else [*foresight.known, *foresight.sample])
     played = {metric: _played(simulation, metric) for metric in (COST_S, FLOPS)}
     spent = {metric: _possible(simulation, share) for metric, share in played.items()}
-    probed, why = _results(probes)
-    pace = Pace.of(Model.of(probed), foresight, simulation, slots) if probed else None
+    timed, why = _results(timers)
+    pace = Pace.of(Model.of(timed), foresight, simulation, slots) if timed else None
     limit = len(foresight.known) if foresight.all_known else most_trials(loaded) or math.inf
     caps = trials_by_cap(foresight, file.budget, resources, spent, limit, pace)
     trials = trials_in_all(caps)
@@ -62,7 +62,7 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
             for metric, share in spent.items()
         },
         "stopping": _stopping(loaded, foresight, played[COST_S]),
-        "wall": _wall(pace, trials, foresight, file.budget, probed, why),
+        "wall": _wall(pace, trials, foresight, file.budget, timed, why),
         "fit": _fit(loaded, foresight, memory),
         "cautions": cautions(loaded),
     }
@@ -75,7 +75,7 @@ def _check_place(storage: Path) -> None:
         raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error
 
 
-def _start_probes(loaded: LoadedSweep, foresight: Foresight, memory: float, slots: int, storage: Path) -> Probes | str:
+def _start_timers(loaded: LoadedSweep, foresight: Foresight, memory: float, slots: int, storage: Path) -> Timers | str:
     """Processes at work on the cheapest and the dearest corner first, then on random trials and corners; or why not."""
     resources = loaded.file.resources
     if resources.gpus_per_worker and not torch.cuda.is_available():
@@ -87,17 +87,17 @@ def _start_probes(loaded: LoadedSweep, foresight: Foresight, memory: float, slot
     chosen = [*fitting[:1], *fitting[-1:], *inner] or others
     if not chosen:
         return "no trial fits into the memory of its worker"
-    return Probes([trial.config for trial in chosen], str(storage), resources, slots)
+    return Timers([trial.config for trial in chosen], str(storage), resources, slots)
 
 
-def _results(probes: Probes | str) -> tuple[list[Probed], str | None]:
-    if isinstance(probes, str):
-        return [], probes
+def _results(timers: Timers | str) -> tuple[list[Timed], str | None]:
+    if isinstance(timers, str):
+        return [], timers
     try:
-        probed = probes.results()
+        timed = timers.results()
     except BrokenProcessPool:
-        return [], "a probe was killed, most likely for want of memory"
-    return probed, None if probed else "the loss of every probed trial was not finite"
+        return [], "a process that timed trials was killed, most likely for want of memory"
+    return timed, None if timed else "the loss of every timed trial was not finite"
 
 
 def _played(simulation: Simulation, metric: str) -> Span:
@@ -132,7 +132,7 @@ def _stopping(loaded: LoadedSweep, foresight: Foresight, played: Span) -> dict[s
 
 
 def _wall(
-    pace: Pace | None, trials: Span, foresight: Foresight, budget: Budget, probed: list[Probed], why: str | None
+    pace: Pace | None, trials: Span, foresight: Foresight, budget: Budget, timed: list[Timed], why: str | None
 ) -> dict[str, Any]:
     if pace is None:
         return {"seconds": None, "why": why}
@@ -145,7 +145,7 @@ def _wall(
         "slots": pace.slots,
         "seconds_of_a_trial": _plain(pace.others),
         "start_seconds": _plain(START_S),
-        "probed": len(probed),
+        "timed": len(timed),
         "error": pace.error,
     }
 

@@ -40,7 +40,7 @@ def _count(known: Sequence[float], each: float, cap: float, all_known: bool) -> 
 
 
 def _sum(known: Sequence[float], trials: float, each: float, share: float) -> float:
-    first = known[: int(trials)]
+    first = known[: int(min(trials, len(known)))]
     return math.fsum([*(cost * share for cost in first), (trials - len(first)) * each * share])
 
 

@@ -1,7 +1,7 @@
-"""How long a sweep takes here, from probes of a few of its trials.
+"""How long a sweep takes here, from the timings of a few of its trials.
 
 The parts of a trial are modelled as a non-negative combination of a constant and the FLOPs and bytes of its step, which
-are known for every trial. What that leaves unexplained among the probes says how far the mean may be off.
+are known for every trial. What that leaves unexplained among those says how far the mean may be off.
 """
 
 import math
@@ -20,12 +20,12 @@ from sweeps.preview.spans import Span
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.metrics import BYTES, FLOPS
-from trainables.probe import Probe
+from trainables.timing import Timing
 
 #: Seconds before the first trial and after the last, with Ray's start: as measured on two cores (benchmarks/README.md).
 START_S = Span(8.0, 16.0, 30.0)
-#: How much longer trials may take beside the driver and MLflow's writer, of which probes know nothing, and how far a
-#: machine may be from what it was while it was probed.
+#: How much longer trials may take beside the driver and MLflow's writer, of which timings know nothing, and how far a
+#: machine may be from what it was while trials were timed.
 _SLOWER, _FASTER = 1.3, 0.9
 #: Relative error of a mean of which next to nothing is known.
 _AT_MOST = 0.9
@@ -41,16 +41,16 @@ class Model:
     error: float
 
     @classmethod
-    def of(cls, probed: Sequence[tuple[TrialConfig, Probe]]) -> "Model":
-        """Fitted to probes, at least one."""
-        features = np.array([_features(config, planned_metrics(config)) for config, _ in probed])
+    def of(cls, timed: Sequence[tuple[TrialConfig, Timing]]) -> "Model":
+        """Fitted to timings, at least one."""
+        features = np.array([_features(config, planned_metrics(config)) for config, _ in timed])
         scale = np.maximum(features.max(axis=0), 1e-300)
-        parts = {name: np.array([getattr(probe, name) for _, probe in probed]) for name in asdict(probed[0][1])}
+        parts = {name: np.array([getattr(timing, name) for _, timing in timed]) for name in asdict(timed[0][1])}
         coefficients = {name: nnls(features / scale, seconds)[0] / scale for name, seconds in parts.items()}
         exact = cls(coefficients, 0.0)
         ratios = [
-            _sum_of_parts(config, asdict(probe), 1.0) / exact.seconds(config, planned_metrics(config), 1.0)
-            for config, probe in probed
+            _sum_of_parts(config, asdict(timing), 1.0) / exact.seconds(config, planned_metrics(config), 1.0)
+            for config, timing in timed
         ]
         return cls(coefficients, _error_of_mean(ratios))
 

@@ -1,4 +1,4 @@
-"""The whole command, with real probes, and what it prints."""
+"""The whole command, with trials that are really timed, and what it prints."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def test_a_preview_says_everything_and_leaves_the_teacher_alone(previewed: dict[
     assert [path.name for path in storage.iterdir()] == ["cache"]
     assert set(previewed["caps"]) == {"trials", "cost_s", "wall_hours"}
     assert previewed["wall"]["seconds"]["least"] > 8
-    assert previewed["wall"]["probed"] >= 4
+    assert previewed["wall"]["timed"] >= 4
     assert 0 < previewed["stopping"]["saved"]["likely"] < 1
     assert previewed["fit"]["too_large"]["share"] == 0
     assert 0 < previewed["fit"]["constraints"]["compute/peak_bytes"]["share"] <= 1

@@ -1,4 +1,4 @@
-"""Time, from probes whose truth is known, and caps on time."""
+"""Time, from timings whose truth is known, and caps on time."""
 
 import heapq
 import math
@@ -15,20 +15,20 @@ from sweeps.preview.spans import Span
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
 from tests.sweeps.plain_slot import smoke
 from trainables.metrics import BYTES, COST_S, FLOPS
-from trainables.probe import Probe
+from trainables.timing import Timing
 
 WIDTHS = "trial.student.width={choice: [2, 3, 8]}"
 
 
-def truth(trial: PlannedTrial) -> Probe:
+def truth(trial: PlannedTrial) -> Timing:
     """A machine of a known speed."""
     flops, moved = (trial.compute[metric] / trial.config.steps for metric in (FLOPS, BYTES))
-    return Probe(begin_s=0.05, step_s=0.002 + flops * 1e-10 + moved * 3e-10, rung_s=0.02, end_s=0.3 + flops * 1e-8)
+    return Timing(begin_s=0.05, step_s=0.002 + flops * 1e-10 + moved * 3e-10, rung_s=0.02, end_s=0.3 + flops * 1e-8)
 
 
 def seconds(trial: PlannedTrial) -> float:
-    probe = truth(trial)
-    return probe.begin_s + trial.config.steps * probe.step_s + trial.config.rungs * probe.rung_s + probe.end_s
+    timing = truth(trial)
+    return timing.begin_s + trial.config.steps * timing.step_s + trial.config.rungs * timing.rung_s + timing.end_s
 
 
 def foreseen(*overrides: str) -> tuple[Foresight, Any]:
@@ -41,7 +41,7 @@ def foreseen(*overrides: str) -> tuple[Foresight, Any]:
 RANDOM = ("search={name: random}", "stop={name: none}", "budget.trials=50")
 
 
-def test_a_model_of_probes_knows_the_seconds_of_trials_that_were_not_probed() -> None:
+def test_a_model_of_timings_knows_the_seconds_of_trials_that_were_not_timed() -> None:
     foresight, _ = foreseen(*RANDOM)
     model = Model.of([(trial.config, truth(trial)) for trial in foresight.known[:12]])
     for trial in foresight.known[12:]:
@@ -52,18 +52,18 @@ def test_a_model_of_probes_knows_the_seconds_of_trials_that_were_not_probed() ->
 def test_a_stopped_trial_pays_for_its_steps_and_rungs_and_not_for_the_end() -> None:
     foresight, _ = foreseen(*RANDOM)
     model = Model.of([(trial.config, truth(trial)) for trial in foresight.known[:12]])
-    trial, probe = foresight.known[0], truth(foresight.known[0])
-    half = probe.begin_s + 6 * probe.step_s + probe.rung_s
+    trial, timing = foresight.known[0], truth(foresight.known[0])
+    half = timing.begin_s + 6 * timing.step_s + timing.rung_s
     assert model.seconds(trial.config, trial.compute, 0.5) == pytest.approx(half)
 
 
-def test_probes_that_disagree_widen_the_error_and_one_says_nothing() -> None:
+def test_timings_that_disagree_widen_the_error_and_one_says_nothing() -> None:
     foresight, _ = foreseen(*RANDOM)
     chance = random.Random(0)
     noisy = []
     for trial in foresight.known[:12]:
         factor = chance.uniform(0.5, 1.5)
-        noisy.append((trial.config, Probe(**{name: factor * value for name, value in vars(truth(trial)).items()})))
+        noisy.append((trial.config, Timing(**{name: factor * value for name, value in vars(truth(trial)).items()})))
     assert 0.05 < Model.of(noisy).error < 0.5
     assert Model.of(noisy[:1]).error == 0.9
 

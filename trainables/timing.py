@@ -20,7 +20,7 @@ _STEPS, _GROWTH = 20, 5
 
 
 @dataclass(frozen=True)
-class Probe:
+class Timing:
     """Seconds for what comes before the first step, for a step, at a rung (measures, checkpoint), and for the end."""
 
     begin_s: float
@@ -29,7 +29,7 @@ class Probe:
     end_s: float
 
 
-def probe(config: TrialConfig, task: Task, teacher: TeacherCache, device: torch.device) -> Probe:
+def time_trial(config: TrialConfig, task: Task, teacher: TeacherCache, device: torch.device) -> Timing:
     """Train a trial like `config` for a few steps, in one worker whatever it asks for, and leave nothing behind.
 
     What happens less often than that is not seen: estimates of a policy, clusterings of prototypes. Raises
@@ -38,9 +38,9 @@ def probe(config: TrialConfig, task: Task, teacher: TeacherCache, device: torch.
     short = {"steps": _STEPS, "rungs": 2, "rung_growth": float(_GROWTH), "workers": 1}
     trial = config.model_copy(update=short)
     watch = _Watch()
-    with tempfile.TemporaryDirectory(prefix="probe-") as folder:
+    with tempfile.TemporaryDirectory(prefix="timing-") as folder:
         distil(trial, task, teacher, Checkpoints(Storage(folder), trial.digest()), watch, device=device)
-    return watch.probe(_STEPS - _STEPS // _GROWTH)
+    return watch.timing(_STEPS - _STEPS // _GROWTH)
 
 
 class _Watch:
@@ -55,9 +55,9 @@ class _Watch:
         self.trained.append(report.metrics[DEVICE_SECONDS])
         return "continue"
 
-    def probe(self, steps: int) -> Probe:
+    def timing(self, steps: int) -> Timing:
         began, first, second = self.times
         ended, trained = time.perf_counter(), self.trained[1] - self.trained[0]
         rung = max(0.0, second - first - trained)
         begin = max(0.0, first - began - self.trained[0] - rung)
-        return Probe(begin, trained / steps, rung, ended - second)
+        return Timing(begin, trained / steps, rung, ended - second)
