@@ -34,7 +34,13 @@ def _trials(described: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
     for name, cap in described["caps"].items():
         if name != "trials" or len(described["caps"]) > 1:
-            rows.append((f"  budget.{name}", _count(cap["trials"]), f"trials within {cap['cap'] or 'the grid'}"))
+            rows.append(
+                (
+                    f"  budget.{name}",
+                    _count(cap["trials"]),
+                    f"trials that a cap of {cap['cap']} allows" if cap["cap"] else "trials of the grid",
+                )
+            )
     return rows
 
 

@@ -22,6 +22,7 @@ from sweeps.preview.timers import Timed, Timers
 from sweeps.preview.totals import total
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
 from sweeps.refusals import Refusal
+from trainables.config import TrialConfig
 from trainables.metrics import COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
 
 _PER_TRIAL = (COST_S, FLOPS, PEAK_BYTES)
@@ -39,12 +40,12 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
     file, resources = loaded.file, loaded.file.resources
     slots = resources.slots_in(os.cpu_count() or 1, torch.cuda.device_count())
     memory = fit.memory_bytes(resources, slots)
+    timers = _timers(loaded, slots, storage)  # they get ready while the rest is worked out
     foresight = foresee(loaded)
-    timers = _start_timers(loaded, foresight, memory, slots, storage)
     simulation = simulate(file, foresight.known if foresight.all_known else [*foresight.known, *foresight.sample])
     played = {metric: _played(simulation, metric) for metric in (COST_S, FLOPS)}
     spent = {metric: _possible(simulation, share) for metric, share in played.items()}
-    timed, why = _results(timers)
+    timed, why = _timed(timers, foresight, memory)
     pace = Pace.of(Model.of(timed), foresight, simulation, slots) if timed else None
     limit = len(foresight.known) if foresight.all_known else most_trials(loaded) or math.inf
     caps = trials_by_cap(foresight, file.budget, resources, spent, limit, pace)
@@ -75,29 +76,31 @@ def _check_place(storage: Path) -> None:
         raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error
 
 
-def _start_timers(loaded: LoadedSweep, foresight: Foresight, memory: float, slots: int, storage: Path) -> Timers | str:
-    """Processes at work on the cheapest and the dearest corner first, then on random trials and corners; or why not."""
+def _timers(loaded: LoadedSweep, slots: int, storage: Path) -> Timers | None:
+    """None where this machine cannot tell."""
     resources = loaded.file.resources
     if resources.gpus_per_worker and not torch.cuda.is_available():
-        return "trials ask for a GPU, and this machine has none to measure them on"
-    fitting = [trial for trial in foresight.corners if trial.compute[PEAK_BYTES] <= memory]
-    fitting.sort(key=lambda trial: trial.compute[COST_S])
-    others = [trial for trial in foresight.sample if trial.compute[PEAK_BYTES] <= memory]
-    inner = [trial for pair in zip(fitting[1:-1], others, strict=False) for trial in pair]
-    chosen = [*fitting[:1], *fitting[-1:], *inner] or others
-    if not chosen:
-        return "no trial fits into the memory of its worker"
-    return Timers([trial.config for trial in chosen], str(storage), resources, slots)
+        return None
+    example = TrialConfig.model_validate(next(loaded.space.corners()))
+    return Timers(example, str(storage), resources, slots)
 
 
-def _results(timers: Timers | str) -> tuple[list[Timed], str | None]:
-    if isinstance(timers, str):
-        return [], timers
+def _timed(timers: Timers | None, foresight: Foresight, memory: float) -> tuple[list[Timed], str | None]:
+    """Timings of trials that fit: the cheapest and the dearest corner, then corners and random trials; or why none."""
+    if timers is None:
+        return [], "trials ask for a GPU, and this machine has none to measure them on"
+    corners, others = (
+        [trial for trial in trials if trial.compute[PEAK_BYTES] <= memory]
+        for trials in (foresight.corners, foresight.sample)
+    )
+    corners.sort(key=lambda trial: trial.compute[COST_S])
+    inner = [trial for pair in zip(corners[1:-1], others, strict=False) for trial in pair]
+    chosen = [*corners[:1], *corners[-1:], *inner] or others
     try:
-        timed = timers.results()
+        timed = timers.time([trial.config for trial in chosen])
     except BrokenProcessPool:
         return [], "a process that timed trials was killed, most likely for want of memory"
-    return timed, None if timed else "the loss of every timed trial was not finite"
+    return timed, None if timed else "no trial fits into the memory of its worker, or none had a finite loss"
 
 
 def _played(simulation: Simulation, metric: str) -> Span:

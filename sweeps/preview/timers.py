@@ -4,8 +4,9 @@ import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing.synchronize import Barrier
 
 import torch
@@ -19,7 +20,7 @@ from trainables.storage import Storage
 from trainables.timing import Timing, time_trial
 
 #: A process times trial after trial for so long, and at least so many: on a busy machine both take longer.
-_TIMING_S, _LEAST = 5.0, 4
+_TIMING_S, _LEAST = 4.0, 3
 #: Until all have their teacher, which one of them may have to train first.
 _PATIENCE_S = 600.0
 
@@ -27,27 +28,30 @@ Timed = tuple[TrialConfig, Timing]
 
 
 class Timers:
-    """Processes that time `configs`, from when this is made; `storage` is the folder that keeps teachers.
+    """Processes that time trials, and from when this is made get ready for those like `example`.
 
-    What nobody has done yet is done there, the teacher and what it makes of images: the sweep will find it.
+    What nobody has done yet is done in `storage`, the folder that keeps teachers and what they make of images, and the
+    sweep will find it there.
     """
 
-    def __init__(self, configs: Sequence[TrialConfig], storage: str, resources: Resources, slots: int) -> None:
-        self.at_once = _at_once(resources, slots)
+    def __init__(self, example: TrialConfig, storage: str, resources: Resources, slots: int) -> None:
+        self._count = _at_once(resources, slots)
         spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(
-            self.at_once, spawn, _begin, (spawn.Barrier(self.at_once), resources.cpus_per_worker)
-        )
-        on_gpu = resources.gpus_per_worker > 0
-        shares = [configs[share :: self.at_once] or configs for share in range(self.at_once)]
-        self._futures: list[Future[list[Timed]]] = [
-            self._pool.submit(_time_all, share, storage, on_gpu) for share in shares
-        ]
+        together, on_gpu = spawn.Barrier(self._count), resources.gpus_per_worker > 0
+        own = (together, resources.cpus_per_worker, example, storage, on_gpu)
+        self._pool = ProcessPoolExecutor(self._count, spawn, _get_ready, own)
+        self._started = [self._pool.submit(_meet) for _ in range(self._count)]
 
-    def results(self) -> list[Timed]:
-        """What they found, when the last has ended; trials that failed are left out."""
+    def time(self, configs: Sequence[TrialConfig]) -> list[Timed]:
+        """Time the first of these, as many as there is time for, and end; trials that fail are left out.
+
+        Raises `BrokenProcessPool` if a process was killed.
+        """
         with self._pool:
-            return [timed for future in self._futures for timed in future.result()]
+            for future in self._started:
+                future.result()
+            shares = [configs[share :: self._count] or configs for share in range(self._count)]
+            return [timed for found in self._pool.map(_time_share, shares) for timed in found]
 
 
 def _at_once(resources: Resources, slots: int) -> int:
@@ -58,32 +62,37 @@ def _at_once(resources: Resources, slots: int) -> int:
     return max(1, min(workers, (os.cpu_count() or 1) // resources.cpus_per_worker))
 
 
+_time: Callable[[TrialConfig], Timing]
 _together: Barrier
 
 
-def _begin(together: Barrier, threads: int) -> None:
-    """What each process does first."""
-    global _together
-    _together = together
+def _get_ready(together: Barrier, threads: int, example: TrialConfig, storage: str, on_gpu: bool) -> None:
+    """What each process does first; the teacher is trained by one of them, and the others wait for it."""
+    global _time, _together
     torch.set_num_threads(threads)
-
-
-def _time_all(trials: Sequence[TrialConfig], storage: str, on_gpu: bool) -> list[Timed]:
     device = training_device() if on_gpu else CPU
-    task = trials[0].task.load()
-    teacher = open_teacher(trials[0].teacher, task, Storage(storage), device)
+    task = example.task.load()
+    teacher = open_teacher(example.teacher, task, Storage(storage), device)
+    _time, _together = partial(time_trial, task=task, teacher=teacher, device=device), together
+    _time_all([example])  # the first one of a process warms it up
 
-    def timed(trial: TrialConfig) -> list[Timed]:
-        with contextlib.suppress(TrialFailure):
-            return [(trial, time_trial(trial, task, teacher, device))]
-        return []
 
-    timed(trials[0])  # the first one of a process warms it up
+def _meet() -> None:
+    """Wait for the others, each of which is thus at one task of its own."""
     _together.wait(_PATIENCE_S)
+
+
+def _time_share(trials: Sequence[TrialConfig]) -> list[Timed]:
+    _meet()
+    return _time_all(trials)
+
+
+def _time_all(trials: Sequence[TrialConfig]) -> list[Timed]:
     until = time.monotonic() + _TIMING_S
     found: list[Timed] = []
     for number, trial in enumerate(trials):
         if number >= _LEAST and time.monotonic() > until:
             break
-        found += timed(trial)
+        with contextlib.suppress(TrialFailure):
+            found.append((trial, _time(trial)))
     return found
