@@ -144,3 +144,12 @@ class Resources(Config):
     workers: int = Field(1, ge=1, le=10_000)
     cpus_per_worker: int = Field(1, ge=1, le=10_000)
     gpus_per_worker: float = Field(0, ge=0, le=1_000)
+
+    def slots_in(self, cpus: float, gpus: float) -> int:
+        """How many slots these are where there are so many CPUs and GPUs; what is asked for, even if it has no room."""
+        if self.slots != "auto":
+            return self.slots
+        room = cpus / (self.workers * self.cpus_per_worker)
+        if self.gpus_per_worker:
+            room = min(room, gpus / (self.workers * self.gpus_per_worker))
+        return max(1, int(room))

@@ -22,7 +22,7 @@ from sweeps.ids import check_id, new_id, newest
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, redacted, refusals
-from sweeps.tables import sweep_panel, trials_table, varying
+from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
 from trainables.metrics import TEST_PREFIX
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
@@ -58,6 +58,29 @@ def validate(file: FileArgument, overrides: SetOption = [], as_json: JsonOption 
         _print_json(described)
     else:
         out.print(outline_table(described))
+
+
+@app.command()
+def preview(
+    file: FileArgument,
+    overrides: SetOption = [],  # noqa: B006
+    storage: StorageOption = RESULTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a sweep would take: trials, compute, memory, time on this machine, what stopping saves. None is trained.
+
+    Example: python -m sweeps preview search_spaces/tradeoff.yaml --set budget.trials=64
+    """
+    with refusals():
+        from search_spaces.sweep_file import load
+        from sweeps.preview.page import preview_page
+        from sweeps.preview.preview import preview as preview_of
+
+        described = preview_of(load(file, overrides), storage)
+    if as_json:
+        _print_json(described)
+    else:
+        out.print(preview_page(described), highlight=False)
 
 
 @app.command()
@@ -131,6 +154,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                     "state": _state(ledger, history),
                     "trials": history.counts(),
                     "budget": file["budget"],
+                    "cost_s": cost_so_far(history),
                     "front": [trial.number for trial in front_of(history.trials.values(), file["goals"])],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
                 }

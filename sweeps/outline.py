@@ -36,7 +36,7 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
         "goals": file.goals,
         "search": file.search.to_json(),
         "stop": file.stop.to_json(),
-        "trials": _trials(loaded),
+        "trials": most_trials(loaded),
         "resources": file.resources.to_json(),
         "compute_least": {metric: min(metrics[metric] for metrics in planned) for metric in planned[0]},
         "compute_most": {metric: max(metrics[metric] for metrics in planned) for metric in planned[0]},
@@ -86,7 +86,7 @@ def _written(leaf: Leaf) -> Any:
     return leaf.written if isinstance(leaf, Range) else {"choice": list(leaf.ends)}
 
 
-def _trials(loaded: LoadedSweep) -> int | None:
+def most_trials(loaded: LoadedSweep) -> int | None:
     """At most so many; None where something else than their number ends the sweep."""
     budget, search = loaded.file.budget.trials, loaded.file.search
     points = loaded.space.size(search.points) if isinstance(search, Grid) else None

@@ -1,5 +1,6 @@
 """Sweeps as terminal tables: the state of one, its front, one trial."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +50,7 @@ def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: s
     facts.add_row("", "", ProgressBar(total=budget, completed=done, width=60))
     facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
     facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
-    facts.add_row("time", _clock(elapsed(history)), _left(history, done, budget))
+    facts.add_row("time", clock(elapsed(history).total_seconds()), _left(history, done, budget))
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
 
 
@@ -108,7 +109,7 @@ def varying(trials: Iterable[TrialRecord]) -> list[str]:
 
 def cost_so_far(history: History) -> float:
     """Modelled seconds of what was trained, each trial up to where it is; what a new attempt repeats counts once."""
-    return sum(trial.compute.get(COST_S, 0.0) * trial.fidelity for trial in history.trials.values())
+    return math.fsum(trial.compute.get(COST_S, 0.0) * trial.fidelity for trial in history.trials.values())
 
 
 def elapsed(history: History) -> timedelta:
@@ -135,11 +136,12 @@ def _left(history: History, done: int, budget: int) -> str:
         return "" if any(trial.attempts for trial in history.trials.values()) else "starting Ray and its workers"
     first = min(attempt.started for trial in here for attempt in trial.attempts if attempt.started >= opened)
     per_trial = (datetime.now(UTC) - first) / len(here)
-    return f"about {_clock(per_trial * (budget - done))} left"
+    return f"about {clock((per_trial * (budget - done)).total_seconds())} left"
 
 
-def _clock(duration: timedelta) -> str:
-    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+def clock(seconds: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 

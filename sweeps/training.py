@@ -46,13 +46,8 @@ def train(
 def _plan(sweep: Described) -> SlotPlan:
     resources = sweep.file.resources
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
-    by_cpu = there.get("CPU", 0) / (resources.workers * resources.cpus_per_worker)
-    by_gpu = (
-        there.get("GPU", 0) / (resources.workers * resources.gpus_per_worker) if resources.gpus_per_worker else by_cpu
-    )
-    room = max(1, int(min(by_cpu, by_gpu)))
     return SlotPlan(
-        slots=room if resources.slots == "auto" else resources.slots,
+        slots=resources.slots_in(there.get("CPU", 0), there.get("GPU", 0)),
         workers=resources.workers,
         cpus_per_worker=resources.cpus_per_worker,
         gpus_per_worker=resources.gpus_per_worker,

@@ -1,6 +1,7 @@
 """The sampler of one suggestion, built anew for each: what it knows is in the study, never in itself."""
 
 import hashlib
+import math
 import warnings
 from typing import assert_never
 
@@ -42,3 +43,19 @@ def _tpe(config: Tpe, seed: int) -> BaseSampler:
         return optuna.samplers.TPESampler(
             multivariate=True, group=True, n_startup_trials=config.startup_trials, seed=seed
         )
+
+
+def known_ahead(config: SearchConfig) -> float:
+    """How many of the first trials do not depend on how any trial ends: asking for them tells what a sweep will run.
+
+    Infinity for all; 0 where nothing is promised.
+    """
+    match config:
+        case Random() | Grid():
+            return math.inf
+        case Tpe():
+            return config.startup_trials
+        case Nsga2():
+            return config.population  # its first generation
+        case _:
+            return 0

@@ -1,0 +1,1 @@
+"""What a sweep would take, before a trial of it is trained."""
