@@ -105,9 +105,9 @@ class Budget(Config):
             told = "a budget has an end; write `trials: 100`, or one of " + ", ".join(names)
             raise PydanticCustomError("endless", told)
         if (self.money is None) != (self.price_per_device_hour is None):
-            told = {"path": "price_per_device_hour", "value": self.price_per_device_hour}
+            where = {"path": "price_per_device_hour", "value": self.price_per_device_hour}
             rule = "money and price_per_device_hour go together; give both, or leave both out"
-            raise PydanticCustomError("priceless", rule, told)
+            raise PydanticCustomError("priceless", rule, where)
         return self
 
 
@@ -132,8 +132,8 @@ class Bound(Config):
             raise PydanticCustomError("boundless", told)
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             rule = "at_least may not be above at_most, {high}; lower it, or raise at_most"
-            told = {"path": "at_least", "value": self.at_least, "high": self.at_most}
-            raise PydanticCustomError("empty_bounds", rule, told)
+            where = {"path": "at_least", "value": self.at_least, "high": self.at_most}
+            raise PydanticCustomError("empty_bounds", rule, where)
         return self
 
 

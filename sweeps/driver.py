@@ -3,21 +3,25 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Protocol
 
 from search_spaces.sweep_file import SweepFile
 from sweeps.events import Ended, Granted, Lost, Planned, Reported, SlotEvent
 from sweeps.ledger.history import TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.search.planning import planned_compute
 from sweeps.search.study import Search
 from sweeps.slots.state import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
 from sweeps.stopping import judge
-from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.metrics import COST_S
 from trainables.outcomes import Verdict
+
+
+def utc_now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
 
 
 class Pool(Protocol):
@@ -47,9 +51,9 @@ class Driver:
     `at_once` trials are under way at most. Where there is more than one, the next waits in the pool already, for the
     first slot that gets free; a serial sweep has nothing ahead, so that each suggestion knows all that ended before.
 
-    Nothing is begun that the budget would not let end (`sweeps.spending`). A suggestion for which there is no room waits
-    until a trial under way was stopped and leaves some. A trial that an earlier driver left and that cannot be finished
-    within the budget stays as it is, for a larger one: it is `cut`. `now` is the clock.
+    Nothing is begun that the budget would not let end (`sweeps.spending`). A suggestion for which there is no room
+    waits until a trial under way was stopped and leaves some. A trial that an earlier driver left and that cannot be
+    finished within the budget stays as it is, for a larger one: it is `cut`. `now` is the clock.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class Driver:
         search: Search,
         at_once: int,
         pool: Pool,
-        now: Callable[[], datetime] = partial(datetime.now, UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.ledger, self.sweep, self.search = ledger, sweep, search
         self.at_once, self.pool, self.now = at_once, pool, now
@@ -105,7 +109,7 @@ class Driver:
             self._try_again(event)
             return
         if isinstance(event, Ended):
-            event = self._with_every_goal(event)
+            event = self._with_every_value(event)
         recorded = self.ledger.append(event)
         if isinstance(event, Ended):
             self.under_way.discard(event.trial)
@@ -113,13 +117,14 @@ class Driver:
                 self.search.tell(event.trial, event.state, self.ledger.history.trials[event.trial].metrics)
             self.pool.forget(event.trial)
 
-    def _with_every_goal(self, event: Ended) -> Ended:
-        """The event itself, or a failure if a trial calls itself complete without a finite value of every goal."""
+    def _with_every_value(self, event: Ended) -> Ended:
+        """The event itself, or a failure if a trial calls itself complete without a value of a goal or constraint."""
         known = {**event.metrics, **self.ledger.history.trials[event.trial].compute}
-        missing = [goal for goal in self.sweep.goals if not math.isfinite(known.get(goal, math.nan))]
+        asked = dict.fromkeys([*self.sweep.goals, *self.sweep.constraints])
+        missing = [metric for metric in asked if not math.isfinite(known.get(metric, math.nan))]
         if event.state != "complete" or not missing:
             return event
-        message = f"a complete trial has a finite value of every goal; {', '.join(missing)} had none"
+        message = f"a complete trial has a finite value of every goal and constraint; {', '.join(missing)} had none"
         return event.model_copy(update={"state": "failed", "failure": "user_error", "message": message})
 
     def _look_ahead(self) -> None:
@@ -169,7 +174,7 @@ class Driver:
             parameters=suggestion.parameters,
             distributions=suggestion.distributions,
             sampler_attributes=suggestion.sampler_attributes,
-            compute=planned_metrics(config, self.sweep.budget.trials or 1),
+            compute=planned_compute(config, self.sweep),
             rungs=[step / config.steps for step in config.rung_steps()],
             told=self.ledger.history.last_seq,
         )

@@ -42,7 +42,7 @@ class Budgeted(_Event):
 
     kind: Literal["budgeted"] = "budgeted"
     fence: int
-    budget: dict[str, float]
+    budget: dict[str, int | float]
 
     @property
     def key(self) -> str:

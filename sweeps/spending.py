@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import numpy as np
+from pydantic import ValidationError
 from scipy.optimize import nnls
 
 from search_spaces.policies import Budget
 from sweeps.ledger.history import History, Session, TrialRecord
+from sweeps.refusals import Refusal
 from trainables.metrics import COST_S, FLOPS
 
 #: Caps on what is modelled, and the planned metric that each of them bounds.
@@ -22,13 +24,32 @@ MODELLED = {"cost_s": COST_S, "train_flops": FLOPS}
 
 _HOUR_S = 3600.0
 
-#: Sums of shares may differ by this from what they are: a cap that is the exact total of a grid must bear its last trial.
+#: Sums of shares are inexact: a cap that is the exact total of a grid must bear its last trial.
 _ROUNDING = 1e-9
 
 
 def in_force(budget: Budget, history: History) -> Budget:
     """A file's budget, with what the sweep was given since."""
     return budget.model_copy(update=history.budget)
+
+
+def larger(budget: Budget, given: Mapping[str, float], history: History) -> Budget:
+    """A budget with what it is given over it. Raises `Refusal` for what is no budget, or was used already."""
+    try:
+        wanted = Budget.model_validate({**budget.model_dump(exclude_none=True), **given})
+    except ValidationError as error:
+        told = [f"{'.'.join(map(str, each['loc'])) or 'budget'}: {each['msg']}" for each in error.errors()]
+        raise Refusal(
+            f"a budget is as in a sweep file, and {dict(given)} is not: {'; '.join(told)}. Correct it"
+        ) from error
+    spent = used(wanted, history)
+    for cap, limit in wanted.caps().items():
+        if cap in given and limit <= spent[cap]:
+            raise Refusal(
+                f"a budget is for the whole sweep, and {cap}={limit:g} is no more than the {spent[cap]:g} that it has "
+                "used. Give more"
+            )
+    return wanted
 
 
 def used(budget: Budget, history: History, now: datetime | None = None) -> dict[str, float]:
@@ -61,7 +82,9 @@ def seconds_left(budget: Budget, history: History, now: datetime) -> float:
         "device_hours": _HOUR_S / devices,
         "money": _HOUR_S / devices / price if price else math.inf,
     }
-    return min(((caps[cap] - spent[cap]) * unit for cap, unit in seconds_per_unit.items() if cap in caps), default=math.inf)
+    return min(
+        ((caps[cap] - spent[cap]) * unit for cap, unit in seconds_per_unit.items() if cap in caps), default=math.inf
+    )
 
 
 def without_room(
@@ -71,7 +94,7 @@ def without_room(
 
     Kept back is what the trials that are under way, `kept`, have still to begin.
     """
-    reserved = [(trial.compute, 1 - trial.next_rung) for trial in kept if not trial.stopped]
+    reserved = [(trial.compute, 1 - trial.paid) for trial in kept if not trial.stopped]
     for cap, limit in budget.caps().items():
         if metric := MODELLED.get(cap):
             back = math.fsum(planned.get(metric, 0.0) * rest for planned, rest in reserved)

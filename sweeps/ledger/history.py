@@ -61,8 +61,8 @@ class TrialRecord:
 
     `metrics` are those of its end and, over them, the planned compute: a trial is compared at its full cost, however
     short it was cut. Until its end they are the planned compute alone; what it said on the way is in `reports`.
-    `granted` is the number of the last attempt that might begin, and `begun` the share of the planned training that was
-    charged for: what had to be begun again counts again, so it can be above 1.
+    `granted` is the number of the last attempt that might begin, `paid` the fidelity up to which it may train, and
+    `begun` the share of the planned training that all attempts might begin: what was begun again counts again.
     """
 
     number: int
@@ -77,6 +77,7 @@ class TrialRecord:
     planned: datetime
     state: TrialState = "waiting"
     granted: int = 1
+    paid: float = 0.0
     begun: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     reports: dict[int, Reported] = field(default_factory=dict)
@@ -105,8 +106,9 @@ class TrialRecord:
         return 0.0 if self.stopped else 1.0 - self.fidelity
 
     def charge(self) -> None:
-        """What lies before the next rung may begin."""
-        self.begun += self.next_rung - self.fidelity
+        """What lies before the next rung may begin, if it might not before."""
+        self.begun += max(0.0, self.next_rung - self.paid)
+        self.paid = max(self.paid, self.next_rung)
 
 
 class History:
@@ -115,7 +117,7 @@ class History:
     def __init__(self) -> None:
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[Session] = []
-        self.budget: dict[str, float] = {}  # what was given over the file's
+        self.budget: dict[str, int | float] = {}  # what was given over the file's
         self.last_seq = 0
 
     @classmethod
@@ -203,22 +205,8 @@ class History:
             case Planned():
                 self.trials[event.trial] = _planned(event, at)
                 self.trials[event.trial].charge()
-            case Granted():
-                trial = self.trials[event.trial]
-                trial.granted = event.attempt
-                trial.charge()
-            case Started():
-                trial = self.trials[event.trial]
-                trial.state = "running"
-                trial.attempts.append(Attempt(event.attempt, event.slot, event.slot_trials, event.workers, at))
-            case Reported():
-                trial = self.trials[event.trial]
-                trial.reports[event.rung] = event
-                trial.step, trial.fidelity = event.step, event.fidelity
-                if event.verdict == "continue":
-                    trial.charge()
-            case Ended():
-                _end(self.trials[event.trial], event, at)
+            case Granted() | Started() | Reported() | Ended():
+                _move(self.trials[event.trial], event, at)
             case Closed():
                 self.sessions[-1].closed, self.sessions[-1].closed_at = event, at
 
@@ -237,6 +225,23 @@ def _planned(event: Planned, at: datetime) -> TrialRecord:
         planned=at,
         metrics=dict(event.compute),
     )
+
+
+def _move(trial: TrialRecord, event: Granted | Started | Reported | Ended, at: datetime) -> None:
+    match event:
+        case Granted():
+            trial.granted, trial.paid = event.attempt, trial.fidelity
+            trial.charge()
+        case Started():
+            trial.state = "running"
+            trial.attempts.append(Attempt(event.attempt, event.slot, event.slot_trials, event.workers, at))
+        case Reported():
+            trial.reports[event.rung] = event
+            trial.step, trial.fidelity = event.step, event.fidelity
+            if event.verdict == "continue":
+                trial.charge()
+        case Ended():
+            _end(trial, event, at)
 
 
 def _end(trial: TrialRecord, event: Ended, at: datetime) -> None:

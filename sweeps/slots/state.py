@@ -110,7 +110,9 @@ class PoolState:
         if known is None or known.ended:
             return
         known.verdicts.setdefault(rung, verdict)
-        if known.stopped and (known.lost or trial in self._queue):  # its worker was lost while it waited for this answer
+        if known.stopped and (
+            known.lost or trial in self._queue
+        ):  # its worker was lost while it waited for this answer
             if trial in self._queue:
                 self._queue.remove(trial)
             self._end_pruned(known)
