@@ -16,6 +16,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from search_spaces.policies import Budget
 from sweeps.constraints import constraints_of
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
@@ -23,6 +24,7 @@ from sweeps.ids import check_id, new_id, newest
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, redacted, refusals
+from sweeps.spending import in_force, used
 from sweeps.tables import sweep_panel, trials_table, varying
 from trainables.metrics import TEST_PREFIX
 
@@ -127,13 +129,15 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
     """
     with refusals(), _opened(sweep, storage) as (ledger, history):
         file = ledger.spec["file"]
+        within = in_force(Budget.model_validate(file["budget"]), history)
         if as_json:
             _print_json(
                 {
                     "sweep": ledger.sweep,
                     "state": _state(ledger, history),
                     "trials": history.counts(),
-                    "budget": file["budget"],
+                    "budget": within.model_dump(exclude_none=True),
+                    "used": used(within, history),
                     "front": [trial.number for trial in _front(history, file)],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
                 }

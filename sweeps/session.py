@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,12 @@ from trainables.evidence import Task
 NO_MORE: Mapping[str, float] = MappingProxyType({})
 
 _LONGEST_ALARM_S = 1e8  # longer ones overflow
+
+#: A sweep is asked to end so long before its time is up: Tune and the slots take a while to let go.
+_LETTING_GO_S = 5.0
+
+#: And it is gone so long before: the end of a process takes a moment too.
+_LEAVING_S = 0.5
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 #: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.
@@ -100,7 +107,11 @@ def drive(
             if budget:
                 ledger.append(Budgeted(fence=fence, budget=dict(budget)))
             left_s = seconds_left(within, ledger.history, datetime.now(UTC))
-            with _signals_interrupt(left_s) as check, LiveView(storage / sweep, writer) as view:
+            with (
+                _gone_in(left_s - _LEAVING_S, ledger),
+                _signals_interrupt(left_s - _LETTING_GO_S) as check,
+                LiveView(storage / sweep, writer) as view,
+            ):
                 cut = train(ledger, described, storage, check, view)
             reason = "stopped" if cut else "done"
             if cut:
@@ -200,10 +211,28 @@ def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> N
 
 
 @contextmanager
+def _gone_in(seconds: float, ledger: Ledger) -> Iterator[None]:
+    """End the process after so many seconds, if the block has not ended: even where the main thread waits for Ray."""
+
+    def leave() -> None:
+        ledger.append(Closed(fence=ledger.fence or 0, reason="stopped"))
+        print(_out_of_time(ledger.sweep), flush=True)
+        os._exit(4)
+
+    watch = threading.Timer(min(max(0.0, seconds), _LONGEST_ALARM_S), leave)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+@contextmanager
 def _signals_interrupt(within_s: float = math.inf) -> Iterator[Callable[[], None]]:
     """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once.
 
-    So does an alarm of our own after `within_s` seconds (SIGALRM): whatever the process does then, it ends in time.
+    So does an alarm of our own (SIGALRM) after `within_s` seconds.
 
     Gives a function to call now and then, which raises it again: code that was interrupted may have swallowed it.
     """

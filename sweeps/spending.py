@@ -38,9 +38,10 @@ def larger(budget: Budget, given: Mapping[str, float], history: History) -> Budg
     try:
         wanted = Budget.model_validate({**budget.model_dump(exclude_none=True), **given})
     except ValidationError as error:
+        caps = ", ".join(Budget.model_fields)
         told = [f"{'.'.join(map(str, each['loc'])) or 'budget'}: {each['msg']}" for each in error.errors()]
         raise Refusal(
-            f"a budget is as in a sweep file, and {dict(given)} is not: {'; '.join(told)}. Correct it"
+            f"a budget is as in a sweep file, and {dict(given)} is not: {'; '.join(told)}. Its parts are {caps}"
         ) from error
     spent = used(wanted, history)
     for cap, limit in wanted.caps().items():
