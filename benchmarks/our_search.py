@@ -13,7 +13,7 @@ from sweeps.driver import Driver
 from sweeps.events import Ended, Opened, Reported, Started
 from sweeps.front import front
 from sweeps.ledger.store import Ledger
-from sweeps.search.study import Search
+from sweeps.search.planning import search_of
 from sweeps.slots.state import Job
 from trainables.outcomes import Verdict
 
@@ -54,7 +54,7 @@ class Ours:
         opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         self._ledger.append(Opened(fence=fence, **opened))
         space: Any = OnTheTable(loaded.space, table)
-        search = Search(space, loaded.file.goals, loaded.file.search, self._ledger.history.trials)
+        search = search_of(space, loaded.file, self._ledger.history.trials)
         self._driver = Driver(self._ledger, loaded.file, search, slots, self)
 
     def submit_ahead(self, job: Job) -> None:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from dashboards.front_figure import draw_front
+from sweeps.constraints import constraints_of
 from sweeps.ids import check_id, newest
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
@@ -41,5 +42,6 @@ def front(
         chosen = check_id(sweep) if sweep else newest(storage)
         with Ledger.open(storage / chosen) as ledger:
             path = output or storage / chosen / "front.png"
-            draw_front(ledger.sweep, History.of(ledger.events()), ledger.spec["file"]["goals"], path)
+            file = ledger.spec["file"]
+            draw_front(ledger.sweep, History.of(ledger.events()), file["goals"], constraints_of(file), path)
     Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.constraints import Constraints
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.refusals import Refusal
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _AXIS_TITLES = {COST_S: "compute: modelled time on the reference device"}
 
 
-def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
+def draw_front(sweep: str, history: History, goals: Goals, constraints: Constraints, path: Path) -> None:
     """Draw the first minimised goal against the first maximised one and write the picture to `path`.
 
     The front as a line over every complete trial; what was stopped, hollow, where it stood, at its full planned cost;
@@ -24,7 +25,7 @@ def draw_front(sweep: str, history: History, goals: Goals, path: Path) -> None:
     """
     across = next((goal for goal, way in goals.items() if way == "minimize"), None)
     up = next((goal for goal, way in goals.items() if way == "maximize"), None)
-    points = front(history.trials.values(), goals)
+    points = front(history.trials.values(), goals, constraints)
     if across is None or up is None or not points:
         raise Refusal(
             f"a front is drawn from one minimised and one maximised goal and complete trials; '{sweep}' has the goals "

@@ -1,5 +1,6 @@
 """How a sweep searches, when it stops a trial early, and what it may use: the parts of a sweep file but its space."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -115,15 +116,20 @@ class Budget(Config):
     money: float | None = Field(None, gt=0)
     price_per_device_hour: float | None = Field(None, gt=0)
 
+    def caps(self) -> dict[str, float]:
+        """The limits that are given, by name."""
+        return {name: value for name, value in self if name != "price_per_device_hour" and value is not None}
+
     @model_validator(mode="after")
     def _ends(self) -> Self:
-        caps = {name: value for name, value in self if name != "price_per_device_hour"}
-        if all(value is None for value in caps.values()):
-            told = "a budget has an end; write `trials: 100`, or one of " + ", ".join(list(caps)[1:])
-            raise PydanticCustomError("endless", told, {"path": "budget", "value": None})
+        if not self.caps():
+            names = [name for name in type(self).model_fields if name not in ("trials", "price_per_device_hour")]
+            told = "a budget has an end; write `trials: 100`, or one of " + ", ".join(names)
+            raise PydanticCustomError("endless", told)
         if (self.money is None) != (self.price_per_device_hour is None):
-            told = "money and price_per_device_hour go together; give both, or leave both out"
-            raise PydanticCustomError("priceless", told, {"path": "budget", "value": self.money})
+            where = {"path": "price_per_device_hour", "value": self.price_per_device_hour}
+            rule = "money and price_per_device_hour go together; give both, or leave both out"
+            raise PydanticCustomError("priceless", rule, where)
         return self
 
 
@@ -132,6 +138,25 @@ class Bound(Config):
 
     at_least: float | None = None
     at_most: float | None = None
+
+    def excess(self, value: float) -> float:
+        """By how much a value breaks the bound: 0 or less if it keeps it, infinite if it is NaN."""
+        if math.isnan(value):
+            return math.inf
+        low = -math.inf if self.at_least is None else self.at_least - value
+        high = -math.inf if self.at_most is None else value - self.at_most
+        return max(low, high)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            told = "a constraint bounds its metric; write `at_least: ...` or `at_most: ...`"
+            raise PydanticCustomError("boundless", told)
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            rule = "at_least may not be above at_most, {high}; lower it, or raise at_most"
+            where = {"path": "at_least", "value": self.at_least, "high": self.at_most}
+            raise PydanticCustomError("empty_bounds", rule, where)
+        return self
 
 
 class Resources(Config):

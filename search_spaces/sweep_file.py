@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from search_spaces.documents import Document, read
+from search_spaces.draws import RandomDraw
 from search_spaces.errors import ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply, parsed
@@ -21,11 +22,14 @@ from search_spaces.schema import value_at
 from search_spaces.space import Space
 from search_spaces.validation import faults
 from trainables.base import Config
+from trainables.compute import planned_metrics
 from trainables.config import TrialConfig, goal_metrics
 from trainables.metrics import PLANNED_METRICS
 from trainables.models.adapter import Adapter
 
 Goal = Literal["maximize", "minimize"]
+
+_SAMPLE = 64
 
 #: A search over these would find the easiest measurement, not the best student.
 _YARDSTICKS = ("task", "evaluation", "device", "seed", "rungs", "rung_growth")
@@ -93,7 +97,10 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     file, file_problems = _file(document.tree)
     space, space_problems = _space(document.tree)
     metric_problems = _metric_problems(document.tree, space)
-    problems = _placed(document, [*preset_problems, *file_problems, *space_problems, *metric_problems])
+    found = [*preset_problems, *file_problems, *space_problems, *metric_problems]
+    if not found and file is not None and space is not None:
+        found += _unkept(file, space)
+    problems = _placed(document, found)
     if problems or file is None or space is None:
         raise ConfigErrors(document.name, problems)
     digest = hashlib.sha256(json.dumps(file.to_json(), sort_keys=True).encode()).hexdigest()
@@ -179,6 +186,24 @@ def _metric_problems(tree: dict[str, Any], space: Space | None) -> list[Problem]
         for key, name in asked
         if name not in known
     ]
+
+
+def _unkept(file: SweepFile, space: Space) -> list[Problem]:
+    """Constraints on planned compute that no trial of the space keeps, as far as its corners and a sample say."""
+    bounds = {metric: bound for metric, bound in file.constraints.items() if metric in PLANNED_METRICS}
+    if not bounds:
+        return []
+    draw = RandomDraw(0)
+    trees = [*space.corners(), *(space.suggest(draw) for _ in range(_SAMPLE))]
+    trials = [planned_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in trees]
+    found = []
+    for metric, bound in bounds.items():
+        values = [trial[metric] for trial in trials]
+        if all(bound.excess(value) > 0 for value in values):
+            rule = f"some trial must keep it, and {metric} is from {min(values):g} to {max(values):g} here"
+            value = bound.model_dump(exclude_none=True)
+            found.append(Problem(f"constraints.{metric}", value, rule, "loosen it, or widen the space"))
+    return found
 
 
 def _placed(document: Document, found: Iterable[Problem]) -> list[Problem]:

@@ -16,12 +16,15 @@ import typer
 import yaml
 from rich.console import Console
 
+from search_spaces.policies import Budget
+from sweeps.constraints import constraints_of
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
 from sweeps.ids import check_id, new_id, newest
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, redacted, refusals
+from sweeps.spending import in_force, used
 from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
 from trainables.metrics import TEST_PREFIX
 
@@ -121,7 +124,7 @@ def run(
         sweep = check_id(new_id(loaded.file.name) if sweep is None else sweep)
         session.create(loaded, storage, sweep)
     out.print(f"sweep {sweep} in {storage / sweep}", highlight=False)
-    _drive(storage, sweep, accept_changed_code=False)
+    _drive(storage, sweep)
 
 
 @app.command()
@@ -129,14 +132,16 @@ def resume(
     sweep: SweepArgument = None,
     storage: StorageOption = RESULTS,
     accept_changed_code: Annotated[bool, typer.Option(help="Go on although the code is not what it was.")] = False,
+    budget: Annotated[list[str], typer.Option(help="A new cap for the whole sweep, such as cost_s=100.")] = [],  # noqa: B006
 ) -> None:
-    """Continue a sweep that was interrupted; finished trials stay as they are.
+    """Continue a sweep that was interrupted, or that is given more; finished trials stay as they are.
 
-    Example: python -m sweeps resume digits-20261122-191500
+    Example: python -m sweeps resume digits-20261122-191500 --budget trials=80
     """
     with refusals():
         chosen = check_id(sweep) if sweep else newest(storage)
-    _drive(storage, chosen, accept_changed_code=accept_changed_code)
+        given = _numbers(budget, "a budget is cap=number", "cost_s=100")
+    _drive(storage, chosen, accept_changed_code=accept_changed_code, budget=given)
 
 
 @app.command()
@@ -147,21 +152,23 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
     """
     with refusals(), _opened(sweep, storage) as (ledger, history):
         file = ledger.spec["file"]
+        within = in_force(Budget.model_validate(file["budget"]), history)
         if as_json:
             _print_json(
                 {
                     "sweep": ledger.sweep,
                     "state": _state(ledger, history),
                     "trials": history.counts(),
-                    "budget": file["budget"],
+                    "budget": within.model_dump(exclude_none=True),
+                    "used": used(within, history),
                     "cost_s": cost_so_far(history),
-                    "front": [trial.number for trial in front_of(history.trials.values(), file["goals"])],
+                    "front": [trial.number for trial in _front(history, file)],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
                 }
             )
             return
         state = _state(ledger, history)
-        out.print(sweep_panel(ledger.sweep, history, file["goals"], file["budget"]["trials"], f"state: {state}"))
+        out.print(sweep_panel(ledger.sweep, history, file, f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
 
@@ -173,12 +180,10 @@ def front(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json
     Example: python -m sweeps front --json
     """
     with refusals(), _opened(sweep, storage) as (ledger, history):
-        goals = ledger.spec["file"]["goals"]
-        points = front_of(history.trials.values(), goals)
         if as_json:
-            _print_json([_record(trial) for trial in points])
+            _print_json([_record(trial) for trial in _front(history, ledger.spec["file"])])
         else:
-            _print_front(history, goals)
+            _print_front(history, ledger.spec["file"])
 
 
 @app.command()
@@ -195,7 +200,7 @@ def best(
     """
     with refusals(), _opened(sweep, storage) as (ledger, history):
         goals = ledger.spec["file"]["goals"]
-        points = front_of(history.trials.values(), goals)
+        points = _front(history, ledger.spec["file"])
         chosen = best_of(points, goals, _bounds(at_least), _bounds(at_most))
         if as_json:
             _print_json(_record(chosen))
@@ -238,13 +243,15 @@ def ui(
         serve(storage, port)
 
 
-def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
+def _drive(
+    storage: Path, sweep: str, *, accept_changed_code: bool = False, budget: dict[str, float] | None = None
+) -> NoReturn:
     """Train to the end, then show the front and where to look at it; leaves with the exit code."""
     with refusals():
         from sweeps import session
     try:
         with refusals():
-            mirrored = session.drive(storage, sweep, accept_changed_code=accept_changed_code)
+            mirrored = session.drive(storage, sweep, accept_changed_code=accept_changed_code, budget=budget or {})
     except session.Interrupted as interrupt:
         out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
         _leave(128 + interrupt.signum)
@@ -252,7 +259,7 @@ def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
         _leave(4)
     with refusals(), _opened(sweep, storage) as (ledger, history):
-        _print_front(history, ledger.spec["file"]["goals"])
+        _print_front(history, ledger.spec["file"])
         _print_next(sweep, storage)
         if not mirrored:
             out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")
@@ -265,13 +272,17 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _print_front(history: History, goals: dict[str, Any]) -> None:
-    points = front_of(history.trials.values(), goals)
+def _front(history: History, file: dict[str, Any]) -> list[TrialRecord]:
+    return front_of(history.trials.values(), file["goals"], constraints_of(file))
+
+
+def _print_front(history: History, file: dict[str, Any]) -> None:
+    points = _front(history, file)
     if not points:
         out.print("the front is empty: no trial is complete yet")
         return
     title = "Front: complete trials that no other beats"
-    out.print(trials_table(title, points, goals, varying(history.trials.values())))
+    out.print(trials_table(title, points, file["goals"], varying(history.trials.values())))
     out.print("Chosen on validation; test/ is reported only.", style="dim")
 
 
@@ -304,14 +315,20 @@ def _record(trial: TrialRecord) -> dict[str, Any]:
     return {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
 
 
-def _bounds(texts: list[str]) -> dict[str, float]:
-    bounds = {}
+def _numbers(texts: list[str], rule: str, example: str) -> dict[str, float]:
+    numbers = {}
     for text in texts:
         name, _, value = text.rpartition("=")
         try:
-            bounds[name] = float(value)
+            numbers[name] = int(value) if value.isdecimal() else float(value)
         except ValueError:
-            raise Refusal(f"a bound is metric=number, and {text!r} is not; write transfer/knn_top1=0.6, say") from None
+            raise Refusal(f"{rule}, and {text!r} is not; write {example}, say") from None
+    return numbers
+
+
+def _bounds(texts: list[str]) -> dict[str, float]:
+    bounds = _numbers(texts, "a bound is metric=number", "transfer/knn_top1=0.6")
+    for name in bounds:
         if name.startswith(TEST_PREFIX):
             allowed = name.removeprefix(TEST_PREFIX)
             raise Refusal(f"validation selects and test only reports, so {name} cannot be a bound. Bound {allowed}")

@@ -1,6 +1,8 @@
 """What can happen in a sweep. The ledger keeps these, in order; everything else is derived from them.
 
 The driver alone writes events. Those that a slot causes (`Started`, `Reported`, `Ended`) reach it through the pool.
+What a trial spends is charged before it is trained (`sweeps.spending`): up to the first rung by `Planned`, up to the
+next one by each `Reported` that lets it continue, and once more by `Granted` for what may have to be trained again.
 Every event has a `key` that names what happened rather than when, so that telling it twice changes nothing.
 """
 
@@ -27,11 +29,25 @@ class Opened(_Event):
     code_digest: str
     data_digest: str
     environment: dict[str, str]
+    devices: float = 1.0  # how many it holds until it lets go; older ledgers do not say
 
     @property
     def key(self) -> str:
         """One per fencing token."""
         return f"opened/{self.fence}"
+
+
+class Budgeted(_Event):
+    """The sweep was given more than its file says, or less: these parts of its budget are in force from now on."""
+
+    kind: Literal["budgeted"] = "budgeted"
+    fence: int
+    budget: dict[str, int | float]
+
+    @property
+    def key(self) -> str:
+        """One per fencing token."""
+        return f"budgeted/{self.fence}"
 
 
 class Planned(_Event):
@@ -52,6 +68,19 @@ class Planned(_Event):
     def key(self) -> str:
         """One per trial."""
         return f"planned/{self.trial}"
+
+
+class Granted(_Event):
+    """Another attempt of a trial may begin. Its first is granted by `Planned`."""
+
+    kind: Literal["granted"] = "granted"
+    trial: int
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        """One per attempt."""
+        return f"granted/{self.trial}/{self.attempt}"
 
 
 class Worker(_Event):
@@ -119,6 +148,14 @@ class Ended(_Event):
         return f"ended/{self.trial}"
 
 
+class Lost(_Event):
+    """The workers of an attempt are gone, and the trial waits for another to be granted: for the driver's ears only."""
+
+    kind: Literal["lost"] = "lost"
+    trial: int
+    attempt: int
+
+
 class Closed(_Event):
     """The driver let go of the sweep."""
 
@@ -132,6 +169,8 @@ class Closed(_Event):
         return f"closed/{self.fence}"
 
 
-SlotEvent = Started | Reported | Ended
-Event = Annotated[Opened | Planned | Started | Reported | Ended | Closed, Field(discriminator="kind")]
+SlotEvent = Started | Reported | Lost | Ended
+Event = Annotated[
+    Opened | Budgeted | Planned | Granted | Started | Reported | Ended | Closed, Field(discriminator="kind")
+]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

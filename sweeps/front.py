@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
+from sweeps.constraints import Constraints, kept
 from sweeps.ledger.history import TrialRecord
 from sweeps.refusals import Refusal
 
@@ -17,14 +18,14 @@ Goal = Literal["maximize", "minimize"]
 Goals = Mapping[str, Goal]
 
 
-def front(trials: Iterable[TrialRecord], goals: Goals) -> list[TrialRecord]:
-    """Non-dominated complete trials with a finite value for every goal, cheapest first.
+def front(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints) -> list[TrialRecord]:
+    """Non-dominated complete trials that keep the constraints, with a finite value for every goal, cheapest first.
 
     Sorted by the first minimised goal, or else by the first goal, best first; then by number. Trials with equal values
     are all kept. A pruned or failed trial never stands on the front, whatever it reached: it was not trained to the
     end. Takes 0.8 s for 10,000 trials.
     """
-    candidates = [trial for trial in trials if _is_candidate(trial, goals)]
+    candidates = [trial for trial in trials if _is_candidate(trial, goals) and kept(constraints, trial.metrics)]
     study = _scratch_study(list(goals.values()))
     study.add_trials(optuna.trial.create_trial(values=[trial.metrics[goal] for goal in goals]) for trial in candidates)
     chosen = [candidates[best.number] for best in study.best_trials]

@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from sweeps.events import Closed, Ended, Event, Opened, Planned, Reported, Started
+from sweeps.events import Budgeted, Closed, Ended, Event, Granted, Opened, Planned, Reported, Started
 from sweeps.front import Goals
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
@@ -67,7 +67,6 @@ class LiveView:
         self._console.print(self._panel())
 
     def _panel(self) -> RenderableType:
-        file = self._ledger.spec["file"]
         self._news_of_slots()
         note = (
             f"MLflow: {self._outbox.last_error}"
@@ -75,7 +74,7 @@ class LiveView:
             else f"MLflow lag: {self._outbox.lag} events"
         )
         note = "\n".join([note, *(f"slot {slot} {line}" for slot, line in sorted(self._shown.items()))])
-        return sweep_panel(self._ledger.sweep, self._history, self._goals, file["budget"]["trials"], note)
+        return sweep_panel(self._ledger.sweep, self._history, self._ledger.spec["file"], note)
 
     def _print(self) -> None:
         last = False
@@ -108,7 +107,9 @@ def event_line(event: Event, goals: Goals) -> str:
     match event:
         case Opened():
             return f"sweep opened by process {event.pid} on {event.host}"
-        case Planned() | Closed():
+        case Budgeted():
+            return f"budget: {', '.join(f'{cap}={value:g}' for cap, value in event.budget.items())}"
+        case Planned() | Granted() | Closed():
             return ""
         case Started():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sweeps.constraints import constraints_of
 from sweeps.tracking import Tracking, tracking_uri
 
 EXPERIMENT = "contrastive-sweeps"
@@ -16,6 +17,7 @@ def tracking(sweep: str, spec: dict[str, Any], storage: Path) -> Tracking:
         experiment=EXPERIMENT,
         description=_description(sweep, spec),
         goals=spec["file"]["goals"],
+        constraints=constraints_of(spec["file"]),
         dataset=str(spec["file"]["trial"].get("task", {}).get("name", "digits")),
     )
 

@@ -1,23 +1,26 @@
 """One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
 
+import math
 import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Literal
 
 import ray
 import torch
 
-from search_spaces.policies import Resources
+from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.described import Described
-from sweeps.events import Closed, Opened
+from sweeps.events import Budgeted, Closed, Opened
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.mirroring import tracking
@@ -25,13 +28,25 @@ from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
+from sweeps.spending import in_force, larger, seconds_left
 from sweeps.tracking import MlflowWriter, tracking_uri
 from trainables.evidence import Task
 
-_PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
-_DRAIN_SECONDS = {"done": 60.0, "interrupted": 3.0, "error": 3.0}  # what is not in MLflow by then, `sync` brings there
+NO_MORE: Mapping[str, float] = MappingProxyType({})
 
-Reason = Literal["done", "interrupted", "error"]
+_LONGEST_ALARM_S = 1e8  # longer ones overflow
+
+#: A sweep is asked to end so long before its time is up: Tune and the slots take a while to let go.
+_LETTING_GO_S = 5.0
+
+#: And it is gone so long before: the end of a process takes a moment too.
+_LEAVING_S = 0.5
+
+_PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
+#: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.
+_DRAIN_SECONDS = {"done": 60.0, "stopped": 1.0, "interrupted": 3.0, "error": 3.0}
+
+Reason = Literal["done", "stopped", "interrupted", "error"]
 
 
 class SweepChanged(Refusal):
@@ -58,31 +73,54 @@ def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     Ledger.create(storage / sweep, sweep, spec).close()
 
 
-def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> bool:
+def drive(
+    storage: Path, sweep: str, *, accept_changed_code: bool = False, budget: Mapping[str, float] = NO_MORE
+) -> bool:
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
-    The answer is whether MLflow holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
+    `budget` is what it is given over its file's budget, and over what it was given before. The answer is whether MLflow
+    holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
-    `Interrupted`, and `Stopped` when slots or Tune cannot go on. After these two Ray runs on until the process ends.
+    `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on or the budget does
+    not let end what was begun. After these two Ray runs on until the process ends.
     """
     with Ledger.open(storage / sweep) as ledger:
         fence = ledger.claim()
-        if ledger.history.closed == "done":
+        within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
+        if budget:
+            within = larger(within, budget, ledger.history)
+        elif ledger.history.closed == "done":
             return True
+        if seconds_left(within, ledger.history, datetime.now(UTC)) <= 0:
+            raise Stopped(_out_of_time(sweep))
         mirror = tracking(ledger.sweep, ledger.spec, storage)
         with _signals_interrupt():
             described = _start(ledger, accept_changed_code)
-        from sweeps.training import train  # loaded by now, while Ray started
+        from sweeps.training import plan, train  # loaded by now, while Ray started
 
+        devices = plan(described).devices
         writer = MlflowWriter(storage / sweep, mirror)
         reason: Reason = "error"
         try:
-            ledger.append(_opened(fence, described.task))
-            with _signals_interrupt() as check, LiveView(storage / sweep, writer) as view:
-                train(ledger, described, storage, check, view)
-            reason = "done"
-        except Interrupted:
+            ledger.append(_opened(fence, described.task, devices))
+            if budget:
+                ledger.append(Budgeted(fence=fence, budget=dict(budget)))
+            left_s = seconds_left(within, ledger.history, datetime.now(UTC))
+            with (
+                _gone_in(left_s - _LEAVING_S, ledger),
+                _signals_interrupt(left_s - _LETTING_GO_S) as check,
+                LiveView(storage / sweep, writer) as view,
+            ):
+                cut = train(ledger, described, storage, check, view)
+            reason = "stopped" if cut else "done"
+            if cut:
+                writer.flush(_DRAIN_SECONDS["done"])
+                raise Stopped(_cut(sweep, cut))
+        except Interrupted as interrupt:
+            if interrupt.signum == signal.SIGALRM:
+                reason = "stopped"
+                raise Stopped(_out_of_time(sweep)) from interrupt
             reason = "interrupted"
             raise
         except (SlotsLostError, TuneFailedError) as error:
@@ -92,6 +130,21 @@ def drive(storage: Path, sweep: str, *, accept_changed_code: bool = False) -> bo
             mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
         ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
         return mirrored
+
+
+def _out_of_time(sweep: str) -> str:
+    return (
+        "a sweep holds its devices no longer than its budget says, and that time is used up. To go on: "
+        f"python -m sweeps resume {sweep} --budget wall_hours=..., or device_hours, or money"
+    )
+
+
+def _cut(sweep: str, cut: Sequence[int]) -> str:
+    return (
+        "a trial goes on only where the budget has room for all that is left of it, and it has none for "
+        f"{', '.join(f'trial {number}' for number in cut)}, begun before an interruption. To finish: "
+        f"python -m sweeps resume {sweep} --budget cost_s=..., say; python -m sweeps status {sweep} shows the caps"
+    )
 
 
 def _check_place(storage: Path) -> None:
@@ -128,7 +181,7 @@ def _start(ledger: Ledger, accept_changed_code: bool) -> Described:
     return loading.result()
 
 
-def _opened(fence: int, task: Task) -> Opened:
+def _opened(fence: int, task: Task, devices: float) -> Opened:
     return Opened(
         fence=fence,
         host=socket.gethostname(),
@@ -136,6 +189,7 @@ def _opened(fence: int, task: Task) -> Opened:
         code_digest=code_digest(),
         data_digest=task.digest,
         environment=environment(),
+        devices=devices,
     )
 
 
@@ -157,8 +211,28 @@ def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> N
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[Callable[[], None]]:
+def _gone_in(seconds: float, ledger: Ledger) -> Iterator[None]:
+    """End the process after so many seconds, if the block has not ended: even where the main thread waits for Ray."""
+
+    def leave() -> None:
+        ledger.append(Closed(fence=ledger.fence or 0, reason="stopped"))
+        print(_out_of_time(ledger.sweep), flush=True)
+        os._exit(4)
+
+    watch = threading.Timer(min(max(0.0, seconds), _LONGEST_ALARM_S), leave)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+@contextmanager
+def _signals_interrupt(within_s: float = math.inf) -> Iterator[Callable[[], None]]:
     """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once.
+
+    So does an alarm of our own (SIGALRM) after `within_s` seconds.
 
     Gives a function to call now and then, which raises it again: code that was interrupted may have swallowed it.
     """
@@ -170,11 +244,14 @@ def _signals_interrupt() -> Iterator[Callable[[], None]]:
 
     def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         received.append(signum)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for name in before:
             signal.signal(name, signal.SIG_DFL)
         raise Interrupted(signum)
 
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    if within_s < _LONGEST_ALARM_S:
+        signal.setitimer(signal.ITIMER_REAL, max(within_s, 1e-6))
     try:
         yield check
         check()
@@ -183,5 +260,6 @@ def _signals_interrupt() -> Iterator[Callable[[], None]]:
             raise Interrupted(received[0]) from error
         raise
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for name, handler in before.items():
             signal.signal(name, handler)

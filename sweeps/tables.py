@@ -11,8 +11,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.policies import Budget
+from sweeps.constraints import constraints_of, kept
 from sweeps.front import Goals, front
 from sweeps.ledger.history import TRIAL_STATES, History, TrialRecord
+from sweeps.spending import in_force, seconds_left, used
 from trainables.metrics import (
     BYTES,
     COST_S,
@@ -40,17 +43,28 @@ def quantity(metric: str, value: float) -> str:
     return f"{value / scale:.3g} {_PREFIXES[scale]}{_UNITS[metric]}"
 
 
-def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: str) -> RenderableType:
-    """Trials by state, the front's size, best values, cost so far and the time that is left."""
-    counts = history.counts()
+def sweep_panel(sweep: str, history: History, file: Mapping[str, Any], note: str) -> RenderableType:
+    """Trials by state, what is used of the budget, the front's size, best values, cost and the time that is left.
+
+    `file` is the sweep's file as its ledger keeps it. The bar is that of the cap which is used up first.
+    """
+    goals: Goals = file["goals"]
+    budget, now = in_force(Budget.model_validate(file["budget"]), history), _now(history)
+    counts, spent, caps = history.counts(), used(budget, history, now), budget.caps()
     done = counts["complete"] + counts["pruned"] + counts["failed"]
+    spent |= {"trials": float(done)} if "trials" in caps else {}
+    first = max(caps, key=lambda cap: spent[cap] / caps[cap])
     states = Text("  ").join(Text(f"{state} {counts[state]}", style=_STATE_STYLES[state]) for state in TRIAL_STATES)
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("trials", f"{done} of {budget}", states)
-    facts.add_row("", "", ProgressBar(total=budget, completed=done, width=60))
-    facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
+    facts.add_row("trials", f"{done} of {budget.trials}" if budget.trials else str(done), states)
+    for cap in caps:
+        if cap != "trials":
+            facts.add_row(cap, f"{spent[cap]:.3g} of {caps[cap]:.3g}", f"{spent[cap] / caps[cap]:.1%} used")
+    facts.add_row("", "", ProgressBar(total=caps[first], completed=spent[first], width=60))
+    on_front = front(history.trials.values(), goals, constraints_of(file))
+    facts.add_row("front", str(len(on_front)), _best_values(history, file))
     facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
-    facts.add_row("time", clock(elapsed(history).total_seconds()), _left(history, done, budget))
+    facts.add_row("time", clock(elapsed(history).total_seconds()), _left(history, done, budget, now))
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
 
 
@@ -117,26 +131,39 @@ def elapsed(history: History) -> timedelta:
     return sum((session.last_at - session.opened_at for session in history.sessions), timedelta())
 
 
-def _best_values(history: History, goals: Goals) -> str:
-    complete = [trial.metrics for trial in history.trials.values() if trial.state == "complete"]
+def _now(history: History) -> datetime:
+    """The time for a sweep that is driven, and the last that was heard of any other."""
+    last = history.sessions[-1] if history.sessions else None
+    return last.last_at if last and last.closed else datetime.now(UTC)
+
+
+def _best_values(history: History, file: Mapping[str, Any]) -> str:
+    bounds = constraints_of(file)
+    complete = [
+        trial.metrics for trial in history.trials.values() if trial.state == "complete" and kept(bounds, trial.metrics)
+    ]
     best = []
-    for goal, way in goals.items():
+    for goal, way in file["goals"].items():
         values = [metrics[goal] for metrics in complete if goal in metrics]
         if values:
             best.append(f"best {goal} {quantity(goal, min(values) if way == 'minimize' else max(values))}")
     return ", ".join(best)
 
 
-def _left(history: History, done: int, budget: int) -> str:
+def _left(history: History, done: int, budget: Budget, now: datetime) -> str:
     if not history.sessions or history.closed:
         return ""
+    held = seconds_left(budget, history, now)
+    until = f"{clock(max(0.0, held))} until the cap" if math.isfinite(held) else ""
     opened = history.sessions[-1].opened_at
     here = [trial for trial in history.trials.values() if trial.ended and trial.ended >= opened]
-    if not here:
-        return "" if any(trial.attempts for trial in history.trials.values()) else "starting Ray and its workers"
+    if not here or budget.trials is None:
+        started = any(trial.attempts for trial in history.trials.values())
+        return until if started else "starting Ray and its workers"
     first = min(attempt.started for trial in here for attempt in trial.attempts if attempt.started >= opened)
-    per_trial = (datetime.now(UTC) - first) / len(here)
-    return f"about {clock((per_trial * (budget - done)).total_seconds())} left"
+    per_trial = (now - first) / len(here)
+    left = clock((per_trial * (budget.trials - done)).total_seconds())
+    return ", ".join(filter(None, [f"about {left} for all trials", until]))
 
 
 def clock(seconds: float) -> str:

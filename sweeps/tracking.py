@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from sweeps.constraints import Constraints
 from sweeps.events import Ended, Event, Opened, Started
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
@@ -64,6 +65,7 @@ class Tracking:
     experiment: str
     description: str
     goals: Goals
+    constraints: Constraints
     dataset: str
 
 
@@ -220,7 +222,8 @@ class Mirror:
         if self.history.last_seq == before:
             return 0
         if before == 0 or any(isinstance(event, Ended) for events in fresh.values() for _, _, event in events):
-            self._on_front = {trial.number for trial in front(self.history.trials.values(), self._tracking.goals)}
+            aims = self._tracking.goals, self._tracking.constraints
+            self._on_front = {trial.number for trial in front(self.history.trials.values(), *aims)}
         sweep = self._sweep = self._sweep or self._create_sweep()
         for number, events in fresh.items():
             self._write_trial(sweep, self.history.trials[number], events)

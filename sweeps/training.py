@@ -11,7 +11,7 @@ from sweeps.described import Described
 from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
-from sweeps.search.study import Search
+from sweeps.search.planning import search_of
 from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots
 from sweeps.slots.tuning import run_trials
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
@@ -26,8 +26,10 @@ def train(
     storage: Path,
     check: Callable[[], None],
     view: LiveView,
-) -> None:
+) -> list[int]:
     """Run the trials of a sweep in a Ray that is there, from the first that is left to the last.
+
+    The answer is the trials that an earlier driver left and that the budget does not let end (`Driver.cut`).
 
     The teacher is trained here while the slots start: once, instead of by every slot that finds none. `check` may
     raise, to end it all. Raises `SlotsLostError` and `TuneFailedError`.
@@ -35,15 +37,17 @@ def train(
     torch.set_num_threads(1)  # more would spin on the cores that the slots start on
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
     file = sweep.file
-    with Slots(_plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
+    with Slots(plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
-        search = Search(sweep.space, file.goals, file.search, ledger.history.trials)
+        search = search_of(sweep.space, file, ledger.history.trials)
         driver = Driver(ledger, file, search, slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
+        return driver.cut
 
 
-def _plan(sweep: Described) -> SlotPlan:
+def plan(sweep: Described) -> SlotPlan:
+    """The slots of a sweep in the Ray that is there: as many as there is room for, if the file says ``auto``."""
     resources = sweep.file.resources
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
     return SlotPlan(

@@ -31,6 +31,14 @@ class SlotPool:
         """Give the verdict to the worker that waits for it."""
         self._pool.answer.remote(trial, rung, verdict)
 
+    def retry(self, trial: int, attempt: int) -> None:
+        """Train a trial whose worker was lost again."""
+        self._pool.retry.remote(trial, attempt)
+
+    def abandon(self, trial: int, why: str) -> None:
+        """Let a trial end whose worker was lost."""
+        self._pool.abandon.remote(trial, why)
+
     def forget(self, trial: int) -> None:
         """Drop a trial's events."""
         self._pool.forget.remote(trial)

@@ -14,7 +14,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sweeps.events import Closed, Ended, Event, Opened, Planned, Reported, Started, TrialState, Worker
+from sweeps.events import (
+    Budgeted,
+    Closed,
+    Ended,
+    Event,
+    Granted,
+    Opened,
+    Planned,
+    Reported,
+    Started,
+    TrialState,
+    Worker,
+)
 from sweeps.ledger.errors import IllegalEvent, LedgerCorrupt
 from trainables.outcomes import FailureKind
 
@@ -49,6 +61,8 @@ class TrialRecord:
 
     `metrics` are those of its end and, over them, the planned compute: a trial is compared at its full cost, however
     short it was cut. Until its end they are the planned compute alone; what it said on the way is in `reports`.
+    `granted` is the number of the last attempt that might begin, `paid` the fidelity up to which it may train, and
+    `begun` the share of the planned training that all attempts might begin: what was begun again counts again.
     """
 
     number: int
@@ -62,6 +76,9 @@ class TrialRecord:
     told: int
     planned: datetime
     state: TrialState = "waiting"
+    granted: int = 1
+    paid: float = 0.0
+    begun: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     reports: dict[int, Reported] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -72,6 +89,27 @@ class TrialRecord:
     message: str | None = None
     ended: datetime | None = None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop, at its last rung."""
+        return any(report.verdict == "stop" for report in self.reports.values())
+
+    @property
+    def next_rung(self) -> float:
+        """The fidelity at the rung that it trains towards; after the last, or where it was stopped, the one it has."""
+        ahead = () if self.stopped else self.rungs
+        return next((rung for rung in ahead if rung > self.fidelity), self.fidelity)
+
+    @property
+    def unfinished(self) -> float:
+        """The share of its training that an attempt which starts now may have to do."""
+        return 0.0 if self.stopped else 1.0 - self.fidelity
+
+    def charge(self) -> None:
+        """What lies before the next rung may begin, if it might not before."""
+        self.begun += max(0.0, self.next_rung - self.paid)
+        self.paid = max(self.paid, self.next_rung)
+
 
 class History:
     """Everything that follows from a ledger's events, kept up to date one event at a time."""
@@ -79,6 +117,7 @@ class History:
     def __init__(self) -> None:
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[Session] = []
+        self.budget: dict[str, int | float] = {}  # what was given over the file's
         self.last_seq = 0
 
     @classmethod
@@ -126,18 +165,21 @@ class History:
                 )
             case Planned():
                 self._require(event.trial not in self.trials, event, "a trial is planned once")
-            case Closed():
+            case Closed() | Budgeted():
                 fence = self.sessions[-1].opened.fence if self.sessions else None
-                self._require(fence == event.fence, event, f"only the session in force may close; it is {fence}")
-            case Started() | Reported() | Ended():
+                self._require(fence == event.fence, event, f"only the session in force may say so; it is {fence}")
+            case Granted() | Started() | Reported() | Ended():
                 self._check_trial(event)
 
-    def _check_trial(self, event: Started | Reported | Ended) -> None:
+    def _check_trial(self, event: Granted | Started | Reported | Ended) -> None:
         trial = self.trials.get(event.trial)
         if trial is None:
             raise IllegalEvent(f"{event.key}: the trial must have been planned before")
         last = trial.attempts[-1].number if trial.attempts else None
-        if isinstance(event, Started):
+        if isinstance(event, Granted):
+            self._require(trial.state in ("waiting", "running"), event, f"the trial is {trial.state}")
+            self._require(event.attempt > trial.granted, event, f"grants must rise; the last was {trial.granted}")
+        elif isinstance(event, Started):
             self._require(trial.state in ("waiting", "running"), event, f"the trial is {trial.state}")
             self._require(last is None or event.attempt > last, event, f"attempts must rise; the last was {last}")
         elif isinstance(event, Ended) and event.state == "failed":
@@ -158,18 +200,13 @@ class History:
                 for trial in self.trials.values():
                     if trial.state == "running":
                         trial.state = "waiting"
+            case Budgeted():
+                self.budget |= event.budget
             case Planned():
                 self.trials[event.trial] = _planned(event, at)
-            case Started():
-                trial = self.trials[event.trial]
-                trial.state = "running"
-                trial.attempts.append(Attempt(event.attempt, event.slot, event.slot_trials, event.workers, at))
-            case Reported():
-                trial = self.trials[event.trial]
-                trial.reports[event.rung] = event
-                trial.step, trial.fidelity = event.step, event.fidelity
-            case Ended():
-                _end(self.trials[event.trial], event, at)
+                self.trials[event.trial].charge()
+            case Granted() | Started() | Reported() | Ended():
+                _move(self.trials[event.trial], event, at)
             case Closed():
                 self.sessions[-1].closed, self.sessions[-1].closed_at = event, at
 
@@ -188,6 +225,23 @@ def _planned(event: Planned, at: datetime) -> TrialRecord:
         planned=at,
         metrics=dict(event.compute),
     )
+
+
+def _move(trial: TrialRecord, event: Granted | Started | Reported | Ended, at: datetime) -> None:
+    match event:
+        case Granted():
+            trial.granted, trial.paid = event.attempt, trial.fidelity
+            trial.charge()
+        case Started():
+            trial.state = "running"
+            trial.attempts.append(Attempt(event.attempt, event.slot, event.slot_trials, event.workers, at))
+        case Reported():
+            trial.reports[event.rung] = event
+            trial.step, trial.fidelity = event.step, event.fidelity
+            if event.verdict == "continue":
+                trial.charge()
+        case Ended():
+            _end(trial, event, at)
 
 
 def _end(trial: TrialRecord, event: Ended, at: datetime) -> None:

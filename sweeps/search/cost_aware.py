@@ -2,15 +2,17 @@
 
 Other searches learn the cost from trials, as if it were measured. Here it is planned (`trainables.compute`), so that a
 model is needed of one goal only, and the expected improvement of the hypervolume (Emmerich et al. 2006) is a sum of
-ordinary expected improvements, one for each step of the front. What is maximised is that improvement for each unit of
-cost (cost-aware Bayesian optimisation, Lee et al. 2020). The model is a random forest, as in SMAC (Hutter et al. 2011):
-it takes conditional spaces as they are, and what a stopped trial reached at its rungs as measurements at a fidelity.
+ordinary expected improvements, one for each step of the front. What is maximised is that improvement, times the
+probability that measured constraints are kept (Gardner et al. 2014), for each unit of cost (cost-aware Bayesian
+optimisation, Lee et al. 2020). The models are forests, as in SMAC (Hutter et al. 2011): they take conditional spaces as
+they are, and what a stopped trial reached at its rungs as measurements at a fidelity.
 """
 
 import itertools
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +21,7 @@ from scipy.stats import norm
 
 from search_spaces.policies import CostAware
 from search_spaces.space import Point, Space
+from sweeps.constraints import Constraints, kept
 from sweeps.events import Reported, TrialState
 from sweeps.search.samplers import trial_seed
 from sweeps.search.surrogate import Encoding, Surrogate
@@ -28,6 +31,13 @@ from trainables.metrics import COST_S, PLANNED_METRICS
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+MayTrain = Callable[[dict[str, Any]], bool]
+
+#: How far beyond the dearest trial the point of reference lies, in logarithms: the dear end of the front counts, too.
+_BEYOND = float(np.log(2))
+
+#: Draws for each candidate that is looked for, where constraints on planned compute let few be trained.
+_DRAWS = 20
 
 
 class Known(Protocol):
@@ -44,58 +54,82 @@ class Known(Protocol):
 class CostAwareSearch:
     """Chooses trials of a space by what they may add to the front for their cost.
 
-    The goals are one measure and, as a rule, one metric of planned compute, which is minimised.
+    The goals are one measure and, as a rule, one metric of planned compute, which is minimised. `may_train` says
+    whether a config keeps the constraints that are known before.
     """
 
-    def __init__(self, space: Space, goals: Mapping[str, str], config: CostAware) -> None:
-        self._space, self._config = space, config
+    def __init__(
+        self,
+        space: Space,
+        goals: Mapping[str, str],
+        config: CostAware,
+        constraints: Constraints = MappingProxyType({}),
+        may_train: MayTrain | None = None,
+    ) -> None:
+        self._space, self._config, self._may_train = space, config, may_train
+        self._constraints = {metric: bound for metric, bound in constraints.items() if metric not in PLANNED_METRICS}
         (self._measure,) = (goal for goal in goals if goal not in PLANNED_METRICS)
         self._price = next((goal for goal in goals if goal in PLANNED_METRICS), None)
         self._sign = 1.0 if goals[self._measure] == "maximize" else -1.0
 
-    def choose(self, trials: Sequence[Known], number: int) -> Point:
-        """Trial `number`, after all that were planned before: the same one for the same trials."""
+    def choose(self, trials: Sequence[Known], number: int) -> Point | None:
+        """Trial `number`, after all that were planned before: the same one for the same trials.
+
+        None if of all that were drawn none may be trained.
+        """
         seed = trial_seed(self._config.seed, number)
         points = self._fresh(trials, seed)
+        if not points:
+            return None
         plans = [planned_metrics(TrialConfig.model_validate(point.config)) for point in points]
         cost = np.array([plan[COST_S] for plan in plans])
         if len(trials) < self._config.startup_trials or not any(trial.state == "complete" for trial in trials):
             return random.Random(seed).choices(points, weights=list(1 / cost))[0]
-        gain = self._gain(trials, points, np.array([self._axis(plan) for plan in plans]), seed)
-        return points[int(np.argmax(gain / cost))]
+        axis = np.array([self._axis(plan) for plan in plans])
+        return points[int(np.argmax(self._gain(trials, points, axis, seed) / cost))]
 
     def _fresh(self, trials: Sequence[Known], seed: int) -> list[Point]:
         """Candidates, none of which was tried: a trial repeats itself exactly. All of them if there is no other."""
-        drawn = {_key(point): point for point in itertools.islice(self._space.sample(seed), self._config.candidates)}
+        drawn = itertools.islice(self._space.sample(seed), _DRAWS * self._config.candidates)
+        allowed = (point for point in drawn if self._may_train is None or self._may_train(point.config))
+        candidates = {_key(point): point for point in itertools.islice(allowed, self._config.candidates)}
         tried = {_key(trial) for trial in trials}
-        return [point for key, point in drawn.items() if key not in tried] or list(drawn.values())
+        return [point for key, point in candidates.items() if key not in tried] or list(candidates.values())
 
     def _gain(self, trials: Sequence[Known], points: Sequence[Point], axis: Vector, seed: int) -> Vector:
-        told = [(trial, *value) for trial in trials for value in self._values(trial)]
-        model = Surrogate(
-            Encoding(trial.distributions for trial in trials),
-            [trial.parameters for trial, _, _ in told],
-            [fidelity for _, fidelity, _ in told],
-            [value for _, _, value in told],
-            seed,
-        )
+        seen = [self._sign * value for trial in trials for _, value in _values(trial, self._measure)]
+        model = self._model(trials, self._measure, seed)
         # By what the model makes of them: the best of many noisy values is the luckiest, and would stand in the way.
         # Those under way count as if they had come out as expected, so that no second one is begun beside them.
-        standing = [trial for trial in trials if trial.state in ("complete", "waiting", "running")]
+        standing = [trial for trial in trials if self._stands(trial)]
         value, _ = model([trial.parameters for trial in standing])
         own_axis = np.array([self._axis(trial.compute) for trial in standing])
-        lowest = min(value for _, fidelity, value in told if fidelity == 1)
-        dearest = float(max(axis.max(), own_axis.max()))
+        dearest = float(max([*axis, *own_axis])) + _BEYOND
         mean, deviation = model([point.parameters for point in points])
-        return expected_gain(mean, deviation, axis, staircase(own_axis, value), (dearest, lowest))
+        front = staircase(own_axis, self._sign * value)
+        gain = expected_gain(self._sign * mean, deviation, axis, front, (dearest, min(seen)))
+        return gain * self._probability_kept(trials, points, seed)
 
-    def _values(self, trial: Known) -> Iterator[tuple[float, float]]:
-        """Fidelity and value of all that a trial has said of the measure."""
-        for report in trial.reports.values():
-            if report.fidelity < 1 and self._measure in report.metrics:
-                yield report.fidelity, self._sign * report.metrics[self._measure]
+    def _model(self, trials: Sequence[Known], metric: str, seed: int) -> Surrogate:
+        told = [(trial.parameters, *value) for trial in trials for value in _values(trial, metric)]
+        parameters, fidelities, values = zip(*told, strict=True)
+        return Surrogate(Encoding(trial.distributions for trial in trials), parameters, fidelities, values, seed)
+
+    def _stands(self, trial: Known) -> bool:
+        """Whether a trial is on the front, or may come to be there."""
         if trial.state == "complete":
-            yield 1.0, self._sign * trial.metrics[self._measure]
+            return kept(self._constraints, trial.metrics)
+        return trial.state in ("waiting", "running")
+
+    def _probability_kept(self, trials: Sequence[Known], points: Sequence[Point], seed: int) -> Vector:
+        probability = np.ones(len(points))
+        for metric, bound in self._constraints.items():
+            mean, deviation = self._model(trials, metric, seed)([point.parameters for point in points])
+            scale = np.maximum(deviation, 1e-12)
+            low = -np.inf if bound.at_least is None else (bound.at_least - mean) / scale
+            high = np.inf if bound.at_most is None else (bound.at_most - mean) / scale
+            probability *= norm.cdf(high) - norm.cdf(low)
+        return probability
 
     def _axis(self, plan: Mapping[str, float]) -> float:
         """Where a trial stands on the axis of planned compute: half of it counts the same wherever one begins."""
@@ -105,12 +139,12 @@ class CostAwareSearch:
 def expected_gain(mean: Vector, deviation: Vector, axis: Vector, front: Matrix, worst: tuple[float, float]) -> Vector:
     """By how much each candidate (N) is expected to enlarge the hypervolume; its value is normal, its axis is known.
 
-    `front` (F, 2) is a `staircase`, `worst` the axis and value of the point of reference. From a candidate on along the
-    axis, between two points of the front, the best value so far is constant: the candidate adds a strip of that width,
-    as high as its improvement on that value.
+    `front` (F, 2) is a `staircase`, `worst` the axis and value of the point of reference, which is above every axis.
+    From a candidate on along the axis, between two points of the front, the best value so far is constant: the
+    candidate adds a strip of that width, as high as its improvement on that value.
     """
     dearest, lowest = worst
-    edges = np.array([-np.inf, *front[:, 0], max(dearest, *front[:, 0]) + 1e-9 if len(front) else dearest])
+    edges = np.array([-np.inf, *front[:, 0], dearest])
     best = np.array([lowest, *front[:, 1]])
     widths = np.diff(np.maximum(edges, axis[:, None]), axis=1)
     return np.asarray((widths * _expected_improvement(mean[:, None], deviation[:, None], best)).sum(axis=1))
@@ -118,11 +152,11 @@ def expected_gain(mean: Vector, deviation: Vector, axis: Vector, front: Matrix, 
 
 def staircase(axis: Sequence[float] | Vector, value: Sequence[float] | Vector) -> Matrix:
     """The points (F, 2) of these that no other beats, in rising order of both."""
-    kept: list[tuple[float, float]] = []
+    points: list[tuple[float, float]] = []
     for place, height in sorted(zip(axis, value, strict=True), key=lambda point: (point[0], -point[1])):
-        if not kept or height > kept[-1][1]:
-            kept.append((float(place), float(height)))
-    return np.array(kept).reshape(-1, 2)
+        if not points or height > points[-1][1]:
+            points.append((float(place), float(height)))
+    return np.array(points).reshape(-1, 2)
 
 
 def _expected_improvement(mean: Vector, deviation: Vector, best: Vector) -> Matrix:
@@ -130,6 +164,15 @@ def _expected_improvement(mean: Vector, deviation: Vector, best: Vector) -> Matr
     spread = np.maximum(deviation, 1e-12)
     z = (mean - best) / spread
     return np.asarray((mean - best) * norm.cdf(z) + spread * norm.pdf(z))
+
+
+def _values(trial: Known, metric: str) -> Iterator[tuple[float, float]]:
+    """Fidelity and value of all that a trial has said of a metric."""
+    for report in trial.reports.values():
+        if report.fidelity < 1 and metric in report.metrics:
+            yield report.fidelity, report.metrics[metric]
+    if trial.state == "complete":
+        yield 1.0, trial.metrics[metric]
 
 
 def _key(trial: Known | Point) -> str:

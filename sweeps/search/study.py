@@ -21,9 +21,10 @@ from optuna.trial import TrialState as OptunaState
 from search_spaces.policies import CostAware, Grid, SearchConfig
 from search_spaces.space import Point, Space
 from search_spaces.sweep_file import Goal
+from sweeps.constraints import Constraints, excesses
 from sweeps.events import TrialState
-from sweeps.search.cost_aware import CostAwareSearch, Known
-from sweeps.search.samplers import sampler_for
+from sweeps.search.cost_aware import CostAwareSearch, Known, MayTrain
+from sweeps.search.samplers import sampler_for, trial_seed
 
 _STATES = {
     "waiting": OptunaState.RUNNING,
@@ -59,11 +60,17 @@ class Record(Protocol):
     metrics: dict[str, float]
 
 
+#: Draws for one trial of which none may be trained, before the search gives up.
+DRAWS = 200
+
+
 class Search:
     """Suggests the trials of a space one after another, and learns from what becomes of them.
 
-    `known` are the trials of the ledger by number, kept up to date by whoever writes it: a cost-aware search looks at
-    more of them than an Optuna study could hold.
+    `constraints` are told to the sampler with the values of each complete trial. `may_train` says whether a config
+    keeps those that are known before; one that does not is drawn again, by a sampler of another seed. `known` are the
+    trials of the ledger by number, kept up to date by whoever writes it: a cost-aware search looks at more of them than
+    an Optuna study could hold.
     """
 
     def __init__(
@@ -71,6 +78,8 @@ class Search:
         space: Space,
         goals: Mapping[str, Goal],
         config: SearchConfig,
+        constraints: Constraints = MappingProxyType({}),
+        may_train: MayTrain | None = None,
         known: Mapping[int, Known] = MappingProxyType({}),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -78,9 +87,12 @@ class Search:
         self._goals = tuple(goals)
         self._config = config
         self._study = optuna.create_study(directions=list(goals.values()))
-        self._grid: Iterator[Point] = space.enumerate(config.points) if isinstance(config, Grid) else iter(())
-        self._known = known
-        self._cost_aware = CostAwareSearch(space, goals, config) if isinstance(config, CostAware) else None
+        self._constraints, self._may_train, self._known = constraints, may_train, known
+        points = space.enumerate(config.points) if isinstance(config, Grid) else iter(())
+        self._grid: Iterator[Point] = (point for point in points if may_train is None or may_train(point.config))
+        self._cost_aware = (
+            CostAwareSearch(space, goals, config, constraints, may_train) if isinstance(config, CostAware) else None
+        )
 
     @property
     def trials(self) -> int:
@@ -90,7 +102,7 @@ class Search:
     def ask(self, number: int) -> Suggestion | None:
         """The suggestion for trial `number`, which must be the next; None when a grid has no point left.
 
-        Raises ValueError for any other number.
+        None too when of `DRAWS` draws none may be trained. Raises ValueError for any other number.
         """
         if number != self.trials:
             raise ValueError(f"trials are suggested in order: the next is {self.trials}, not {number}")
@@ -100,18 +112,48 @@ class Search:
             if point is None:
                 return None
             self._add(OptunaState.RUNNING, point.parameters, point.distributions, {}, None)
-            config = point.config
+            config: dict[str, Any] | None = point.config
+        elif self._may_train is not None:
+            config = self._drawn_until(self._may_train, number)
         else:
             self._study.sampler = sampler
             config = self._space.suggest(self._study.ask())
-        return self._suggestion(number, config)
+        return None if config is None else self._suggestion(number, config)
+
+    def _drawn_until(self, may_train: MayTrain, number: int) -> dict[str, Any] | None:
+        """The first of several draws that may be trained, added as trial `number`.
+
+        Drawn in a copy of the study: Optuna deletes no trial, and numbers are those of the ledger.
+        """
+        draws = optuna.create_study(directions=self._study.directions)
+        draws.add_trials(self._study.get_trials(deepcopy=False))
+        for draw in range(DRAWS):
+            seeds = (
+                {"seed": trial_seed(self._config.seed, -draw)} if draw and not isinstance(self._config, Grid) else {}
+            )
+            sampler = sampler_for(self._config.model_copy(update=seeds), number)
+            assert sampler is not None
+            draws.sampler = sampler
+            asked = draws.ask()
+            config = self._space.suggest(asked)
+            if may_train(config):
+                drawn = draws.get_trials(deepcopy=False)[asked.number]
+                self._add(drawn.state, drawn.params, drawn.distributions, drawn.system_attrs, None)
+                return config
+            draws.tell(asked, state=OptunaState.FAIL)  # which no sampler looks at
+        return None
 
     def tell(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """Trial `number` ended. Only a complete trial has its goals read from `metrics`.
+        """Trial `number` ended. Only a complete trial has its goals and constraints read from `metrics`.
 
         Raises ValueError for a complete trial without a finite value of every goal: such a trial has failed.
         """
         values = self._values(number, metrics) if state == "complete" else None
+        if state == "complete" and self._constraints:
+            told = self._study.get_trials(deepcopy=False)[number]
+            trial = optuna.trial.Trial(self._study, told._trial_id)  # the public way to tell a constraint
+            for metric, excess in excesses(self._constraints, metrics).items():
+                trial.set_constraint(metric, excess)
         self._study.tell(number, values, state=_STATES[state])
 
     def restore(self, records: Iterable[Record]) -> None:
@@ -123,7 +165,8 @@ class Search:
             distributions = {name: json_to_distribution(text) for name, text in record.distributions.items()}
             values = self._values(record.number, record.metrics) if record.state == "complete" else None
             state = _STATES[record.state]
-            self._add(state, record.parameters, distributions, record.sampler_attributes, values)
+            broken = excesses(self._constraints, record.metrics) if record.state == "complete" else {}
+            self._add(state, record.parameters, distributions, record.sampler_attributes, values, broken)
 
     def _point(self, number: int) -> Point | None:
         if self._cost_aware is None:
@@ -145,10 +188,16 @@ class Search:
         distributions: dict[str, BaseDistribution],
         attributes: dict[str, Any],
         values: list[float] | None,
+        constraints: dict[str, float] | None = None,
     ) -> None:
         self._study.add_trial(
             optuna.trial.create_trial(
-                state=state, params=parameters, distributions=distributions, system_attrs=attributes, values=values
+                state=state,
+                params=parameters,
+                distributions=distributions,
+                system_attrs=attributes,
+                values=values,
+                constraints=constraints,
             )
         )
 

@@ -51,6 +51,16 @@ class TrialPool:
         self._state.answer(trial, rung, verdict)
         await self._tell()
 
+    async def retry(self, trial: int, attempt: int) -> None:
+        """Train a trial whose worker was lost again."""
+        self._state.retry(trial, attempt)
+        await self._tell()
+
+    async def abandon(self, trial: int, why: str) -> None:
+        """Let a trial end whose worker was lost."""
+        self._state.abandon(trial, why)
+        await self._tell()
+
     async def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
         self._state.forget(trial)

@@ -1,7 +1,8 @@
 """What the pool knows, without Ray: which trials wait, which run where, and what each of them has said.
 
-A trial goes to one slot at a time. When the worker group of that slot is lost, the trial becomes a new attempt at the
-head of the queue; whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said and
+A trial goes to one slot at a time. When the worker group of that slot is lost, the driver hears of it (`Lost`), since
+what is trained again is paid for again; it grants a new attempt, which goes to the head of the queue, or lets the trial
+end. Whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said and
 answered at a rung stands, whichever attempt got there first. Every trial ends by exactly one `Ended`.
 """
 
@@ -9,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sweeps.events import Ended, Reported, SlotEvent, Started, Worker
+from sweeps.events import Ended, Lost, Reported, SlotEvent, Started, Worker
 from trainables.outcomes import Verdict
 
 ATTEMPTS = 3
@@ -45,6 +46,10 @@ class _Trial:
     @property
     def stopped(self) -> bool:
         return "stop" in self.verdicts.values()
+
+    @property
+    def lost(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Lost)
 
     def reports(self) -> list[Reported]:
         return [event for event in self.events if isinstance(event, Reported)]
@@ -105,9 +110,25 @@ class PoolState:
         if known is None or known.ended:
             return
         known.verdicts.setdefault(rung, verdict)
-        if known.stopped and trial in self._queue:  # its worker was lost while it waited for this answer
-            self._queue.remove(trial)
+        if known.stopped and (
+            known.lost or trial in self._queue
+        ):  # its worker was lost while it waited for this answer
+            if trial in self._queue:
+                self._queue.remove(trial)
             self._end_pruned(known)
+
+    def retry(self, trial: int, attempt: int) -> None:
+        """Train a trial whose worker was lost again, as this attempt, before all others."""
+        known = self._trials.get(trial)
+        if known is not None and known.lost and attempt > known.attempt:
+            known.attempt = attempt
+            self._queue.appendleft(trial)
+
+    def abandon(self, trial: int, why: str) -> None:
+        """Let a trial end as failed whose worker was lost, for there will be no other attempt."""
+        known = self._trials.get(trial)
+        if known is not None and known.lost:
+            self._end_lost(known, why)
 
     def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
@@ -142,7 +163,7 @@ class PoolState:
         return generation
 
     def vacate(self, slot: int) -> None:
-        """The worker group of a slot is gone: its trial gets a new attempt before any other trial, or its end."""
+        """The worker group of a slot is gone: its trial waits to hear whether there will be another attempt."""
         lost = self._slots[slot].trial if slot in self._slots else None
         if lost is None:
             return
@@ -150,11 +171,14 @@ class PoolState:
         trial = self._trials[lost]
         if trial.stopped:
             self._end_pruned(trial)
-        elif trial.attempt - trial.job.attempt + 1 >= self.attempts:
-            self._end_lost(trial)
+        elif (tried := trial.attempt - trial.job.attempt + 1) >= self.attempts:
+            why = (
+                f"its workers died in each of {tried} attempts (limit {self.attempts}): look at the memory that the "
+                "trial needs and at the logs of its slot"
+            )
+            self._end_lost(trial, why)
         else:
-            trial.attempt += 1
-            self._queue.appendleft(lost)
+            trial.events.append(Lost(trial=lost, attempt=trial.attempt))
 
     def current(self, slot: int, generation: int) -> bool:
         """Whether this is still the worker group of the slot."""
@@ -216,7 +240,7 @@ class PoolState:
 
     def _current(self, trial: int, attempt: int) -> _Trial | None:
         known = self._trials.get(trial)
-        if known is None or known.ended or known.attempt != attempt:
+        if known is None or known.ended or known.lost or known.attempt != attempt:
             return None
         return known
 
@@ -233,9 +257,8 @@ class PoolState:
             )
         )
 
-    def _end_lost(self, trial: _Trial) -> None:
+    def _end_lost(self, trial: _Trial, why: str) -> None:
         reports = trial.reports()
-        tried = trial.attempt - trial.job.attempt + 1
         trial.events.append(
             Ended(
                 trial=trial.job.trial,
@@ -245,7 +268,6 @@ class PoolState:
                 fidelity=reports[-1].fidelity if reports else 0.0,
                 metrics=reports[-1].metrics if reports else {},
                 failure="worker_lost",
-                message=f"its workers died in each of {tried} attempts (limit {self.attempts}): look at the memory "
-                "that the trial needs and at the logs of its slot",
+                message=why,
             )
         )

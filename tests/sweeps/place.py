@@ -23,6 +23,7 @@ class Place:
             experiment="digits",
             description="# A sweep",
             goals=stories.GOALS,
+            constraints={},
             dataset="digits",
         )
         self.client = MlflowClient(tracking_uri=uri)

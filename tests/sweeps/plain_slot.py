@@ -8,7 +8,7 @@ from search_spaces.sweep_file import LoadedSweep, load
 from sweeps.driver import Driver
 from sweeps.events import Ended, Opened, Reported, Started
 from sweeps.ledger.store import Ledger
-from sweeps.search.study import Search
+from sweeps.search.planning import search_of
 from sweeps.slots.state import Job
 from trainables.outcomes import Outcome, Report, RungReport, Verdict
 
@@ -29,6 +29,12 @@ class PlainSlot:
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         self.verdicts[trial, rung] = verdict
+
+    def retry(self, trial: int, attempt: int) -> None:
+        raise NotImplementedError("no worker is lost here")
+
+    def abandon(self, trial: int, why: str) -> None:
+        raise NotImplementedError("no worker is lost here")
 
     def forget(self, trial: int) -> None:
         self.forgotten.append(trial)
@@ -55,7 +61,7 @@ def driving(folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1
         fence = ledger.claim()
         opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         ledger.append(Opened(fence=fence, **opened))
-        search = Search(loaded.space, loaded.file.goals, loaded.file.search, ledger.history.trials)
+        search = search_of(loaded.space, loaded.file, ledger.history.trials)
         yield Driver(ledger, loaded.file, search, at_once, slot)
 
 

@@ -97,6 +97,51 @@ def test_a_sweep_that_is_not_there_is_one_clear_line(tmp_path: Path, command: st
         assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("trials", "write cost_s=100, say"),
+        ("trials=many", "a budget is cap=number"),
+        ("cots_s=3", "Its parts are trials, cost_s"),
+        ("trials=12", "trials=12 is no more than the 12 that it has used. Give more"),
+        ("money=3", "money and price_per_device_hour go together"),
+    ],
+)
+def test_a_new_budget_that_is_none_is_refused_and_changes_nothing(storage: Path, given: str, said: str) -> None:
+    result = invoke("resume", "smoke-1", "--storage", storage, "--budget", given)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    with Ledger.open(storage / "smoke-1") as ledger:
+        assert [event.kind for _, _, event in ledger.events()][-1] == "closed"
+
+
+def test_status_says_what_is_used_of_each_cap(tmp_path: Path) -> None:
+    slot = PlainSlot(formula)
+    budget = "budget={trials: 3, cost_s: 9.0, money: 5, price_per_device_hour: 2}"
+    with driving(tmp_path / "capped", smoke(budget), slot) as driver:
+        run_out(driver, slot)
+        driver.ledger.append(stories.closed(1))
+        spent = sum(trial.compute["compute/cost_s"] * trial.begun for trial in driver.ledger.history.trials.values())
+    described = json.loads(invoke("status", "--storage", tmp_path, "--json").stdout)
+    assert described["budget"] == {"trials": 3, "cost_s": 9.0, "money": 5.0, "price_per_device_hour": 2.0}
+    assert described["used"]["trials"] == 3
+    assert described["used"]["cost_s"] == pytest.approx(spent)
+    panel = invoke("status", "--storage", tmp_path).stdout
+    for said in ("3 of 3", "of 9", "of 5", "% used"):
+        assert said in panel
+
+
+def test_validate_says_what_the_budget_and_the_constraints_cut_off() -> None:
+    bounds = ["--set", "budget={cost_s: 0.0012}", "--set", "constraints={compute/peak_bytes: {at_most: 200000}}"]
+    described = json.loads(invoke("validate", "search_spaces/smoke.yaml", *bounds, "--json").stdout)
+    assert described["budget"] == {"cost_s": 0.0012}
+    assert described["constraints"] == {"compute/peak_bytes": {"at_most": 200000.0}}
+    memory, cost = described["cautions"][-2:]
+    assert re.match(r"in \d+ of 100 random trials compute/peak_bytes is not at_most 200000", memory)
+    assert re.match(r"\d+ of 100 random trials need more than all of budget.cost_s", cost)
+    assert "at_most 200000" in invoke("validate", "search_spaces/smoke.yaml", *bounds).stdout
+
+
 def test_status_counts_every_trial(storage: Path) -> None:
     described = json.loads(invoke("status", "--storage", storage, "--json").stdout)
     assert described["sweep"] == "smoke"

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from sweeps.front import best, front, knee
+from search_spaces.policies import Bound
+from sweeps.front import best, knee
+from sweeps.front import front as front_of
 from sweeps.ledger.history import TrialRecord
 from sweeps.refusals import Refusal
 
@@ -28,6 +30,10 @@ def trial(number: int, accuracy: float, cost: float, state: Any = "complete") ->
         state=state,
         metrics={"accuracy": accuracy, "cost": cost},
     )
+
+
+def front(trials: list[TrialRecord], goals: Any, **bounds: Bound) -> list[TrialRecord]:
+    return front_of(trials, goals, bounds)
 
 
 def numbers(trials: list[TrialRecord]) -> list[int]:
@@ -54,6 +60,16 @@ def test_a_goal_without_a_number_keeps_a_trial_off(value: float) -> None:
     missing = trial(3, 0.9, 0.1)
     del missing.metrics["accuracy"]
     assert numbers(front([trial(0, 0.5, 1), trial(1, value, 0.1), trial(2, 0.9, value), missing], GOALS)) == [0]
+
+
+def test_what_breaks_a_constraint_never_stands_however_good() -> None:
+    trials = [trial(0, 0.5, 1), trial(1, 0.9, 8), trial(2, 0.8, 9), trial(3, 0.99, 2)]
+    assert numbers(front(trials, GOALS)) == [0, 3]
+    trials[3].metrics["size"], trials[1].metrics["size"], trials[0].metrics["size"] = 5.1, 5.0, -1.0
+    assert numbers(front(trials, GOALS, size=Bound(at_most=5.0))) == [0, 1], "trial 2 has no size"
+    assert numbers(front(trials, GOALS, size=Bound(at_least=0.0, at_most=5.0))) == [1]
+    trials[1].metrics["size"] = math.nan
+    assert front(trials, GOALS, size=Bound(at_least=0.0, at_most=5.0)) == []
 
 
 def test_no_complete_trial_no_front() -> None:

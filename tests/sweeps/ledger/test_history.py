@@ -77,7 +77,7 @@ def test_sessions_say_who_held_the_sweep_and_why_it_ended() -> None:
         ([*stories.trial_story(0, 0.5), stories.reported(0, 9)], "it is complete"),
         ([*stories.trial_story(0, 0.5), stories.started(0, 2)], "the trial is complete"),
         ([*stories.trial_story(0, 0.5), stories.ended(0, "failed")], "the trial is complete"),
-        ([stories.closed(1)], "only the session in force may close; it is None"),
+        ([stories.closed(1)], "only the session in force may say so; it is None"),
         ([stories.opened(2), stories.opened(1)], "fences must rise"),
     ],
 )

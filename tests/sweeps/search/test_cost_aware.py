@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from optuna.distributions import distribution_to_json
 
-from search_spaces.policies import CostAware
+from search_spaces.policies import Bound, CostAware
 from search_spaces.space import Point
 from sweeps.events import Reported, TrialState
 from sweeps.search.cost_aware import CostAwareSearch, expected_gain, staircase
@@ -42,16 +42,22 @@ def accuracy(config: dict[str, Any]) -> float:
     return float(np.log(config["negatives"]["count"]) / 10 - abs(np.log(config["objective"]["temperature"] / 0.1)) / 4)
 
 
-def serial(trials: dict[int, Trial], until: int, goals: Any = GOALS, **settings: Any) -> list[dict[str, Any]]:
+def serial(
+    trials: dict[int, Trial],
+    until: int,
+    goals: Any = GOALS,
+    constraints: dict[str, Bound] = {},  # noqa: B006
+    may_train: Any = None,
+) -> list[dict[str, Any]]:
     """One trial after another; every third is stopped at half of its training. A new search, as after a restart."""
-    search = Search(SPACE, goals, CostAware(startup_trials=6, candidates=60, **settings), trials)
+    search = Search(SPACE, goals, CostAware(startup_trials=6, candidates=60), constraints, may_train, trials)
     search.restore(trials.values())
     for number in range(len(trials), until):
         suggestion = search.ask(number)
         assert suggestion is not None
         compute = planned_metrics(TrialConfig.model_validate(suggestion.config))
         trial = Trial(number, suggestion.config, suggestion.parameters, suggestion.distributions, compute)
-        value = {"accuracy": accuracy(trial.config)}
+        value = {"accuracy": accuracy(trial.config), "batch": float(trial.config["batch_size"])}
         report = Reported(trial=number, attempt=1, rung=0, step=1, fidelity=0.5, metrics=value)
         trial.reports[0] = report
         trial.state, trial.metrics = ("pruned", {}) if number % 3 == 2 else ("complete", {**value, **compute})
@@ -130,6 +136,15 @@ def test_it_repeats_nothing_and_finds_more_for_its_cost_than_chance() -> None:
     assert _volume(configs) > _volume(drawn)
 
 
+def test_what_is_known_to_be_refused_is_not_drawn_and_what_is_measured_is_learned() -> None:
+    small = serial({}, 20, may_train=lambda config: config["batch_size"] == 32)
+    assert {config["batch_size"] for config in small} == {32}
+    learned = serial({}, 30, constraints={"batch": Bound(at_most=40)})[10:]
+    assert sum(config["batch_size"] == 32 for config in learned) > 15
+    search = Search(SPACE, GOALS, CostAware(candidates=3), {}, lambda _: False, {})
+    assert search.ask(0) is None
+
+
 def test_one_goal_alone_is_enough() -> None:
     configs = serial({}, 30, goals={"accuracy": "maximize"})
     assert max(map(accuracy, configs[6:])) > max(map(accuracy, configs[:6]))
@@ -142,6 +157,7 @@ def test_a_measure_that_is_minimised_is_the_same_the_other_way_round() -> None:
     serial(trials, 8)
     mirrored = [_mirrored(trial) for trial in trials.values()]
     assert other.choose(list(trials.values()), 8) == search.choose(mirrored, 8)
+    assert trials[0].metrics["accuracy"] == -mirrored[0].metrics["accuracy"]
 
 
 def _mirrored(trial: Trial) -> Trial:

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.events import Ended, Reported, SlotEvent, Started
+from sweeps.events import Ended, Lost, Reported, SlotEvent, Started
 from sweeps.slots.proxy import event_of, tune_config
 from sweeps.slots.slots import Slots
 from sweeps.slots.state import Job
@@ -61,6 +61,8 @@ class Answering(NotPickled, FIFOScheduler):
         event = event_of(result)
         if isinstance(event, Reported):
             self.slots.pool.answer.remote(event.trial, event.rung, self.decide(event))
+        if isinstance(event, Lost):
+            self.slots.pool.retry.remote(event.trial, event.attempt + 1)
         return TrialScheduler.CONTINUE
 
 

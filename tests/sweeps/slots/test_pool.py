@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from sweeps.events import Lost
 from sweeps.slots.pool import TrialPool
+from sweeps.slots.proxy import event_of
 from sweeps.slots.state import PoolClosedError
 
 WORKER = {"rank": 0, "world_size": 1, "pid": 7, "host": "host", "node_id": "node", "experiment": "slot-0"}
@@ -90,3 +92,23 @@ def test_closing_lets_go_of_all_who_wait() -> None:
         return await reporting, await taking
 
     assert in_a_pool(script) == ("superseded", None)
+
+
+def test_a_lost_trial_is_heard_of_and_trained_again_once_the_driver_grants_it() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        await pool.submit(1, {}, 1)
+        await pool.take(0, group)
+        group = await pool.hello(0, [WORKER])
+        taking = await waiting(pool.take(0, group))
+        _, lost = await pool.next_event(1, 1)
+        told = {"event": lost.model_dump_json()}
+        assert event_of(told) == lost == Lost(trial=1, attempt=1)
+        await pool.retry(1, 2)
+        taken = await taking
+        await pool.hello(0, [WORKER])
+        await pool.abandon(1, "no room")
+        _, end = await pool.next_event(1, 4)
+        return taken, end.message
+
+    assert in_a_pool(script) == ({"trial": 1, "attempt": 2, "config": {}}, "no room")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.events import Ended, Reported, SlotEvent, Started, Worker
+from sweeps.events import Ended, Lost, Reported, SlotEvent, Started, Worker
 from sweeps.slots.state import Job, PoolState
 
 WORKERS = [Worker(rank=0, world_size=1, pid=7, host="host", node_id="node", experiment="slot-0")]
@@ -95,10 +95,14 @@ def test_the_first_verdict_on_a_rung_stands() -> None:
     assert pool.verdict(report(1)) == "continue"
 
 
-def test_a_lost_trial_is_the_next_to_be_taken() -> None:
+def test_a_lost_trial_waits_for_its_next_attempt_and_is_then_the_next_to_be_taken() -> None:
     pool = pool_with(1, 2, 3)
     pool.take(0, 1)
     assert pool.hello(0, WORKERS) == 2
+    assert pool.events(1)[-1] == Lost(trial=1, attempt=1)
+    assert pool.snapshot()["waiting"] == [2, 3]
+    for _ in range(2):  # the driver may hear of the loss twice
+        pool.retry(1, 2)
     assert pool.snapshot()["waiting"] == [1, 2, 3]
     assert pool.take(0, 2) == (Job(1, {"seed": 1}), 2)
 
@@ -108,10 +112,12 @@ def test_a_superseded_attempt_is_refused() -> None:
     pool.take(0, 1)
     pool.hello(0, WORKERS)
     assert_refused(pool, report(1))
+    pool.retry(1, 2)
+    assert_refused(pool, report(1))
     pool.take(0, 2)
     assert_refused(pool, report(1))
     pool.end(end(1, attempt=2))
-    assert kinds(pool.events(1)) == ["started", "started", "ended"]
+    assert kinds(pool.events(1)) == ["started", "lost", "started", "ended"]
 
 
 def test_a_new_attempt_repeats_no_report_and_gets_the_same_answer() -> None:
@@ -120,10 +126,11 @@ def test_a_new_attempt_repeats_no_report_and_gets_the_same_answer() -> None:
     pool.report(report(1))
     pool.answer(1, 0, "continue")
     pool.hello(0, WORKERS)
+    pool.retry(1, 2)
     pool.take(0, 2)
     pool.report(report(1, attempt=2))
     assert pool.verdict(report(1, attempt=2)) == "continue"
-    assert kinds(pool.events(1)) == ["started", "reported", "started"]
+    assert kinds(pool.events(1)) == ["started", "reported", "lost", "started"]
 
 
 def test_a_verdict_that_comes_after_the_loss_answers_the_new_attempt() -> None:
@@ -131,6 +138,7 @@ def test_a_verdict_that_comes_after_the_loss_answers_the_new_attempt() -> None:
     pool.take(0, 1)
     pool.report(report(1))
     pool.hello(0, WORKERS)
+    pool.retry(1, 2)
     pool.take(0, 2)
     pool.answer(1, 0, "stop")
     assert pool.verdict(report(1, attempt=2)) == "stop"
@@ -148,14 +156,31 @@ def test_a_trial_that_was_told_to_stop_is_not_started_again() -> None:
     )
 
 
-def test_a_stop_that_comes_while_a_lost_trial_waits_ends_it() -> None:
+@pytest.mark.parametrize("granted", [False, True])
+def test_a_stop_that_comes_while_a_lost_trial_waits_ends_it(granted: bool) -> None:
     pool = pool_with(1)
     pool.take(0, 1)
     pool.report(report(1))
     pool.hello(0, WORKERS)
+    if granted:
+        pool.retry(1, 2)
     pool.answer(1, 0, "stop")
+    pool.retry(1, 2)
+    pool.abandon(1, "too late")
     assert pool.snapshot()["waiting"] == []
-    assert kinds(pool.events(1)) == ["started", "reported", "ended"]
+    assert kinds(pool.events(1)) == ["started", "reported", "lost", "ended"]
+
+
+def test_a_lost_trial_that_gets_no_other_attempt_fails_with_the_reason() -> None:
+    pool = pool_with(1)
+    pool.take(0, 1)
+    pool.report(report(1))
+    pool.hello(0, WORKERS)
+    pool.abandon(1, "no room for another attempt")
+    last = pool.events(1)[-1]
+    assert isinstance(last, Ended)
+    assert (last.state, last.failure, last.message) == ("failed", "worker_lost", "no room for another attempt")
+    assert (last.step, last.attempt) == (10, 1)
 
 
 def test_a_trial_that_ended_is_not_started_again() -> None:
@@ -250,6 +275,7 @@ def test_a_trial_that_loses_its_workers_too_often_fails(first_attempt: int) -> N
     pool.take(0, 1)
     pool.report(report(1, attempt=first_attempt))
     pool.hello(0, WORKERS)
+    pool.retry(1, first_attempt + 1)
     pool.take(0, 2)
     pool.hello(0, WORKERS)
     last = pool.events(1)[-1]
@@ -264,6 +290,7 @@ def test_a_slot_that_is_gone_for_good_gives_its_trial_to_another() -> None:
     pool = pool_with(1, slots=2)
     pool.take(0, 1)
     pool.vacate(0)
+    pool.retry(1, 2)
     assert pool.take(1, 1) == (Job(1, {"seed": 1}), 2)
 
 
