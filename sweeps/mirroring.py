@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sweeps.confirmation.plan import CONFIRMS, front_goals
 from sweeps.tracking import Tracking, tracking_uri
 
 EXPERIMENT = "contrastive-sweeps"
@@ -15,7 +16,7 @@ def tracking(sweep: str, spec: dict[str, Any], storage: Path) -> Tracking:
         artifacts=storage / "artifacts",
         experiment=EXPERIMENT,
         description=_description(sweep, spec),
-        goals=spec["file"]["goals"],
+        goals=front_goals(spec),
         dataset=str(spec["file"]["trial"].get("task", {}).get("name", "digits")),
     )
 
@@ -26,8 +27,14 @@ def _description(sweep: str, spec: dict[str, Any]) -> str:
         [
             f"## {sweep}",
             spec["file"]["description"].strip() or spec["file"]["name"],
-            f"Goals: {goals}. Trials on the front carry the tag `on_front = true`.",
+            f"Goals: {goals}. {_reading(spec)}",
             f"```\npython -m sweeps front {sweep}\npython -m sweeps best {sweep}\npython -m sweeps resume {sweep}\n```",
             f"```yaml\n{spec['source'].strip()}\n```",
         ]
     )
+
+
+def _reading(spec: dict[str, Any]) -> str:
+    if CONFIRMS in spec:
+        return f"Each trial is one fresh seed of a point; `python -m sweeps confirm {spec[CONFIRMS]['sweep']}` sums up."
+    return "Trials on the front carry the tag `on_front = true`."

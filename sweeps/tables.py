@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -23,6 +24,8 @@ from trainables.metrics import (
     on_test,
 )
 
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
+
 _STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 
 #: Metrics with a unit; the others are shares.
@@ -40,21 +43,28 @@ def quantity(metric: str, value: float) -> str:
 
 
 def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: str) -> RenderableType:
-    """Trials by state, the front's size, best values, cost so far and the time that is left."""
+    """Trials by state, the front's size and best values if there are goals, cost so far and the time that is left."""
     counts = history.counts()
     done = counts["complete"] + counts["pruned"] + counts["failed"]
     states = Text("  ").join(Text(f"{state} {counts[state]}", style=_STATE_STYLES[state]) for state in TRIAL_STATES)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trials", f"{done} of {budget}", states)
     facts.add_row("", "", ProgressBar(total=budget, completed=done, width=60))
-    facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
+    if goals:
+        facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
     facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
     facts.add_row("time", _clock(elapsed(history)), _left(history, done, budget))
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
 
 
-def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
-    """Trials in their order: goals, the test values of the same measures, and what varies.
+def trials_table(
+    title: str,
+    trials: Sequence[TrialRecord],
+    goals: Goals,
+    varying: Sequence[str],
+    first: Mapping[str, Sequence[str]] = NOTHING,
+) -> Table:
+    """Trials in their order: columns of the caller's own, goals, the test values of the same measures, and what varies.
 
     A part of which there are several members has one column: the member, and which of its values vary.
     """
@@ -62,15 +72,16 @@ def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varyin
     table.add_column("trial", justify="right")
     tests = [on_test(goal) for goal in goals if any(on_test(goal) in trial.metrics for trial in trials)]
     columns = dict.fromkeys(_column(path, varying) for path in varying)
-    for name in (*goals, *tests):
+    for name in (*first, *goals, *tests):
         table.add_column(_heading(name), justify="right", no_wrap=True)
     for column in columns:
         member = column not in varying
         table.add_column(_heading(column), justify="left" if member else "right", no_wrap=not member)
-    for trial in trials:
+    for place, trial in enumerate(trials):
         values = [quantity(name, trial.metrics[name]) if name in trial.metrics else "-" for name in (*goals, *tests)]
         config = flat(trial.config)
-        table.add_row(str(trial.number), *values, *(_cell(column, config, varying) for column in columns))
+        own = [cells[place] for cells in first.values()]
+        table.add_row(str(trial.number), *own, *values, *(_cell(column, config, varying) for column in columns))
     return table
 
 

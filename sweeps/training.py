@@ -7,8 +7,11 @@ from pathlib import Path
 import ray
 import torch
 
+from sweeps.confirmation.plan import CONFIRMS, aims_of
+from sweeps.confirmation.replication import Replication
 from sweeps.described import Described
 from sweeps.driver import Driver
+from sweeps.driver import Search as Searching
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.search.study import Search
@@ -34,12 +37,17 @@ def train(
     """
     torch.set_num_threads(1)  # more would spin on the cores that the slots start on
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
-    file = sweep.file
     with Slots(_plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
-        driver = Driver(ledger, file, Search(sweep.space, file.goals, file.search), slots.plan.slots, SlotPool(slots))
+        driver = Driver(ledger, sweep.file, _search(ledger, sweep), slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
+
+
+def _search(ledger: Ledger, sweep: Described) -> Searching:
+    if CONFIRMS in ledger.spec:
+        return Replication(ledger.spec[CONFIRMS], aims_of(ledger.spec))
+    return Search(sweep.space, sweep.file.goals, sweep.file.search)
 
 
 def _plan(sweep: Described) -> SlotPlan:
