@@ -31,6 +31,7 @@ AIMS = Aims({ACCURACY: "maximize", COST_S: "minimize"}, {})
 
 _DRAWS = 2000
 _SEEDS = 5
+_MOST_SEEDS = 1000  # that one config may be given
 _BINS = np.array([0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0])
 
 Floats = NDArray[np.float64]
@@ -48,9 +49,9 @@ class Truth:
         """(configs, metrics)."""
         return np.stack([self.accuracy[configs], self.cost[configs]], axis=1)
 
-    def measured(self, config: int, rng: np.random.Generator) -> dict[str, float]:
-        """One seed."""
-        noise = self.deviation[config] * rng.standard_normal()
+    def measured(self, config: int, normal: float) -> dict[str, float]:
+        """With the noise of one seed, given as a standard normal number."""
+        noise = self.deviation[config] * normal
         return {ACCURACY: float(self.accuracy[config] + noise), COST_S: float(self.cost[config])}
 
 
@@ -87,18 +88,20 @@ def outcomes(world: int) -> tuple[Outcome, Outcome]:
     """One sweep, confirmed where seeds tell most, and with as many seeds equally on the same points."""
     rng = np.random.default_rng(world)
     truth = synthetic(rng)
-    swept = [_complete(config, truth.measured(config, rng)) for config in range(len(truth.cost))]
-    points = _replicated(candidates(swept, AIMS), truth, rng)
+    # Replicate after replicate of each config, the first for the sweep: both ways of confirming meet the same noise.
+    noise = rng.standard_normal((len(truth.cost), 1 + _MOST_SEEDS))
+    swept = [_complete(config, truth.measured(config, normal[0])) for config, normal in enumerate(noise)]
+    points = _replicated(candidates(swept, AIMS), truth, noise[:, 1:])
     total = sum(map(len, points.values()))
     counts = [total // len(points) + (place < total % len(points)) for place in range(len(points))]
     equal = {
-        config: np.array([_row(truth.measured(config, rng)) for _ in range(count)])
+        config: np.array([_row(truth.measured(config, normal)) for normal in noise[config, 1 : 1 + count]])
         for config, count in zip(points, counts, strict=True)
     }
     return _judged(points, truth), _judged(equal, truth)
 
 
-def _replicated(chosen: list[tuple[TrialRecord, bool]], truth: Truth, rng: np.random.Generator) -> dict[int, Floats]:
+def _replicated(chosen: list[tuple[TrialRecord, bool]], truth: Truth, noise: Floats) -> dict[int, Floats]:
     """The product's own search, to its end: values (seeds, metrics) of each config that it trained."""
     points = [
         {"trial": trial.number, "on_front": on_front, "values": _row(trial.metrics).tolist(), "config": {}}
@@ -109,7 +112,7 @@ def _replicated(chosen: list[tuple[TrialRecord, bool]], truth: Truth, rng: np.ra
     values: dict[int, list[Floats]] = {}
     while len(points) * _SEEDS > search.trials and (suggestion := search.ask(search.trials)) is not None:
         config = suggestion.parameters["trial"]
-        metrics = truth.measured(config, rng)
+        metrics = truth.measured(config, noise[config, suggestion.parameters["replicate"]])
         search.tell(search.trials - 1, "complete", metrics)
         values.setdefault(config, []).append(_row(metrics))
     return {config: np.array(seeds) for config, seeds in values.items()}

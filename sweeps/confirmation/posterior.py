@@ -89,9 +89,10 @@ def _around(
     weights, fitted = _fit(averages, variances + between, curve)
     covariance = np.linalg.inv(weights)
     normal = rng.standard_normal((len(variances), curve.shape[1], 1))
-    centre = (fitted + (np.linalg.cholesky(covariance) @ normal)[..., 0]) @ curve.T
+    centre: Floats = (fitted + (np.linalg.cholesky(covariance) @ normal)[..., 0]) @ curve.T
     precision: Floats = 1 / variances + 1 / between
-    return (averages / variances + centre / between) / precision, np.power(precision, -0.5)
+    spread: Floats = 1 / np.sqrt(precision)
+    return (averages / variances + centre / between) / precision, spread
 
 
 def _draw_spread(
@@ -112,4 +113,5 @@ def _fit(averages: Floats, variances: Floats, curve: Floats) -> tuple[Floats, Fl
     """Weighted least squares for each row of `variances`: precision (rows, terms, terms) and coefficients."""
     weighted = curve.T / variances[:, None, :]
     precision = weighted @ curve
-    return precision, np.linalg.solve(precision, (weighted @ averages)[..., None])[..., 0]
+    coefficients = np.linalg.solve(precision, (weighted @ averages)[..., None])[..., 0]
+    return precision, coefficients.astype(np.float64, copy=False)

@@ -15,7 +15,7 @@ from sweeps.search.study import Record, Suggestion
 
 _DRAWS = 1000
 _LEAST = 2  # seeds of every point
-_NEAR = 2 * 2**0.5  # seed deviations: two for the difference of two single seeds
+_NEAR = 4.0  # seed deviations: two of the difference of two seeds, rounded up since few seeds tell how large they are
 _SETTLED = 0.01
 
 
@@ -94,7 +94,8 @@ class Replication:
             return list(range(front))
         swept = np.array([point["values"] for point in self._points])
         away = distances(swept, front, self._aims, np.where(noise > 0, noise, 1.0))
-        return [index for index in range(len(self._points)) if index < front or away[index] <= _NEAR]
+        begun = set(self._point_of)
+        return [index for index in range(len(self._points)) if index in begun or away[index] <= _NEAR]
 
     def _told(self, index: int) -> Floats:
         values = [value for _, value in sorted(self._values[index].items())]
