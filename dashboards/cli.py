@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 
 from dashboards.front_figure import draw_front
+from sweeps.confirmation.plan import subject
+from sweeps.confirmation.report import confirmed
 from sweeps.ids import check_id, newest
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
@@ -38,8 +40,9 @@ def front(
     Example: python -m dashboards front --output front.png
     """
     with refusals():
-        chosen = check_id(sweep) if sweep else newest(storage)
+        chosen = subject(check_id(sweep) if sweep else newest(storage), storage)
         with Ledger.open(storage / chosen) as ledger:
             path = output or storage / chosen / "front.png"
-            draw_front(ledger.sweep, History.of(ledger.events()), ledger.spec["file"]["goals"], path)
+            goals, confirmation = ledger.spec["file"]["goals"], confirmed(ledger, storage)
+            draw_front(ledger.sweep, History.of(ledger.events()), goals, path, confirmation)
     Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)

@@ -270,7 +270,7 @@ def _drive(storage: Path, sweep: str, *, accept_changed_code: bool) -> NoReturn:
             _print_front(history, ledger.spec["file"]["goals"])
         else:
             _print_confirmed(subject, storage)
-        _print_next(subject, storage)
+        _print_next(sweep, storage, confirm=subject == sweep)
         if not mirrored:
             out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")
         raise SystemExit(3 if _failed(history) else 0)
@@ -299,16 +299,17 @@ def _print_confirmed(sweep: str, storage: Path) -> None:
         out.print(shown(confirmation, history) if confirmation else nothing)
 
 
-def _print_next(sweep: str, storage: Path) -> None:
+def _print_next(sweep: str, storage: Path, *, confirm: bool) -> None:
     flag = _storage_flag(storage)
     tracked = os.environ.get("MLFLOW_TRACKING_URI") or f"{storage}/mlflow.db"
-    for line in (
+    lines = (
         f"stored in {storage / sweep} (ledger, checkpoints) and {redacted(tracked)} (MLflow)",
         f"browse:   python -m sweeps ui{flag}",
         f"picture:  python -m dashboards front {sweep}{flag}",
-        f"confirm:  python -m sweeps confirm {sweep}{flag}",
+        f"confirm:  python -m sweeps confirm {sweep}{flag}" if confirm else "",
         f"choose:   python -m sweeps best {sweep}{flag}",
-    ):
+    )
+    for line in filter(None, lines):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
