@@ -56,23 +56,31 @@ class RandomDraw:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self.params: dict[str, Any] = {}
+        self.distributions: dict[str, BaseDistribution] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """Any number of the range."""
-        self.params[name] = number_between(low, high, self._random.random(), step=step, log=log)
-        return float(self.params[name])
+        value = number_between(low, high, self._random.random(), step=step, log=log)
+        return float(self._note(name, value, FloatDistribution(low, high, log=log, step=step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Any whole number of the range."""
-        self.params[name] = whole_between(low, high, self._random.random(), step=step, log=log)
-        return int(self.params[name])
+        value = whole_between(low, high, self._random.random(), step=step, log=log)
+        return int(self._note(name, value, IntDistribution(low, high, log=log, step=step)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Any option."""
-        self.params[name] = self._random.choice(choices)
-        return self.params[name]
+        return self._note(name, self._random.choice(choices), CategoricalDistribution(choices))
+
+    def begin(self) -> None:
+        """Forget what was picked, before the next trial."""
+        self.params, self.distributions = {}, {}
+
+    def _note(self, name: str, value: Any, distribution: BaseDistribution) -> Any:
+        self.params[name], self.distributions[name] = value, distribution
+        return value
 
 
 class GridDraw:

@@ -46,6 +46,20 @@ class Gp(Config):
     seed: Seed = 0
 
 
+class CostAware(Config):
+    """The largest expected gain of hypervolume for its cost, which is known before (`sweeps.search.cost_aware`).
+
+    For one measure and one metric of planned compute, or the measure alone. The first `startup_trials` are drawn by
+    chance, cheap ones more often; after them the best of `candidates` random trials is taken. Learns from the rungs of
+    trials that were stopped.
+    """
+
+    name: Literal["cost_aware"] = "cost_aware"
+    seed: Seed = 0
+    startup_trials: int = Field(10, ge=2, le=100_000)
+    candidates: int = Field(500, ge=1, le=100_000)
+
+
 class Grid(Config):
     """Every combination of at most `points` values of each range and all options of each choice, in a fixed order."""
 
@@ -53,7 +67,7 @@ class Grid(Config):
     points: int = Field(3, ge=2, le=10_000)
 
 
-SearchConfig = Annotated[Tpe | Nsga2 | Random | Gp | Grid, Field(discriminator="name")]
+SearchConfig = Annotated[Tpe | CostAware | Nsga2 | Random | Gp | Grid, Field(discriminator="name")]
 
 
 class NoStop(Config):
@@ -63,8 +77,9 @@ class NoStop(Config):
 
 
 class NonDominated(Config):
-    """At each rung the best share `keep` of the trials that reached it goes on, ranked by non-domination.
+    """At each rung the best share `keep` of the trials that reached it goes on.
 
+    They are ranked by non-domination on all goals, at their full cost, and by the room around them where that ties.
     Nobody is judged at a rung before `minimum` trials have reached it.
     """
 
@@ -73,7 +88,14 @@ class NonDominated(Config):
     minimum: int = Field(6, ge=2, le=100_000)
 
 
-StopConfig = Annotated[NoStop | NonDominated, Field(discriminator="name")]
+class Asha(Config):
+    """At each rung the best of `reduction` trials goes on, by the first goal alone (Li et al. 2020): for comparison."""
+
+    name: Literal["asha"] = "asha"
+    reduction: float = Field(3, gt=1, le=1_000)
+
+
+StopConfig = Annotated[NoStop | NonDominated | Asha, Field(discriminator="name")]
 
 
 class Budget(Config):

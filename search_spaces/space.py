@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution
 from pydantic import BaseModel
 
 from search_spaces import corners
-from search_spaces.draws import grid
+from search_spaces.draws import RandomDraw, grid
 from search_spaces.errors import ConfigErrors, Problem
 from search_spaces.grammar import Grammar
 from search_spaces.nodes import Branch, Draw, Leaf, count, leaves
@@ -18,7 +18,7 @@ from search_spaces.resolution import bounded_order, resolve
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a grid: the config, and the picks that lead to it, with the distribution of each."""
+    """One point of a space: the config, and the picks that lead to it, with the distribution of each."""
 
     config: dict[str, Any]
     parameters: dict[str, Any]
@@ -71,6 +71,14 @@ class Space:
         """The configs at the ends of the space, each once and each option in one; their number is linear in leaves."""
         found = map(self.suggest, corners.corner_draws(self._root))
         yield from {json.dumps(config): config for config in found}.values()
+
+    def sample(self, seed: int) -> Iterator[Point]:
+        """Independent draws, without end; two of them may be equal."""
+        draw = RandomDraw(seed)
+        while True:
+            draw.begin()
+            config = self.suggest(draw)
+            yield Point(config, draw.params, draw.distributions)
 
     def size(self, points: int) -> int:
         """The number of `enumerate`'s points; an upper bound of it if whole numbers are bounded by other values."""

@@ -15,13 +15,14 @@ from search_spaces.documents import Document, read
 from search_spaces.errors import ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply, parsed
-from search_spaces.policies import Bound, Budget, Gp, NonDominated, NoStop, Resources, SearchConfig, StopConfig, Tpe
+from search_spaces.policies import Bound, Budget, CostAware, Gp, NoStop, Resources, SearchConfig, StopConfig, Tpe
 from search_spaces.presets import KEY, expand
 from search_spaces.schema import value_at
 from search_spaces.space import Space
 from search_spaces.validation import faults
 from trainables.base import Config
 from trainables.config import TrialConfig, goal_metrics
+from trainables.metrics import PLANNED_METRICS
 from trainables.models.adapter import Adapter
 
 Goal = Literal["maximize", "minimize"]
@@ -49,12 +50,21 @@ class SweepFile(Config):
 
     @model_validator(mode="after")
     def _search_and_stop_agree(self) -> Self:
-        if isinstance(self.search, Gp) and isinstance(self.stop, NonDominated):
+        if isinstance(self.search, Gp) and not isinstance(self.stop, NoStop):
             raise PydanticCustomError(
                 "gp_with_stop",
                 "gp learns nothing from trials that were stopped, so it is offered without stopping only"
                 "; write `stop: {name: none}`, or search with tpe",
                 {"path": "stop.name", "value": self.stop.name},
+            )
+        measures = [goal for goal in self.goals if goal not in PLANNED_METRICS]
+        prices = [way for goal, way in self.goals.items() if goal in PLANNED_METRICS]
+        if isinstance(self.search, CostAware) and (len(measures) != 1 or prices not in ([], ["minimize"])):
+            raise PydanticCustomError(
+                "cost_aware_goals",
+                "cost_aware buys one measure, and minimises at most one metric of planned compute"
+                "; leave the other goals out, or search with tpe",
+                {"path": "search.name", "value": self.search.name},
             )
         return self
 

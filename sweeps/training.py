@@ -47,7 +47,7 @@ def train(
 def _search(ledger: Ledger, sweep: Described) -> Searching:
     if CONFIRMS in ledger.spec:
         return Replication(ledger.spec[CONFIRMS], aims_of(ledger.spec))
-    return Search(sweep.space, sweep.file.goals, sweep.file.search)
+    return Search(sweep.space, sweep.file.goals, sweep.file.search, ledger.history.trials)
 
 
 def _plan(sweep: Described) -> SlotPlan:

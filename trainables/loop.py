@@ -190,7 +190,6 @@ class _Trial:
         self.world.mean_([mean_loss, *self.optimizer.gradients()])
         self.losses.append(mean_loss)
         self.optimizer.step()
-        self.training.average(step + 1)
         self.training.commit(taken)
         self.training.charge(self.meter, taken)
 

@@ -35,6 +35,7 @@ class Samples:
 class Taken:
     """What a step has to do after its loss: what the memory takes in, and the sizes that it is charged for."""
 
+    step: int
     loss: Tensor
     batch: Batch | None
     samples: int
@@ -92,31 +93,19 @@ class TrainingStep(nn.Module):
                 nll_B = generator.negative_log_likelihood(features, images)
             contrast = replace(contrast, nll_B=nll_B.float())
         loss = self.objective(contrast, world)
-        return Taken(loss, batch, world.size * len(samples.sample_B), contrast.draws.count)
+        return Taken(step, loss, batch, world.size * len(samples.sample_B), contrast.draws.count)
 
     def commit(self, taken: Taken) -> None:
-        """Write the batch into the memory, the rows of all workers in the same order on each of them."""
+        """After the optimiser's step: take in the batch, the rows of all workers in the same order, and the weights."""
         if taken.batch is not None and self.config.objective.sides:
             self.pairing.memory.write(taken.batch)
+        if self.averaged is not None:
+            _move_towards(self.averaged, self.student, self.config.optimizer.share_of_newest(taken.step + 1))
 
     @property
     def result(self) -> nn.Module:
         """The student that is measured and kept: the one that is trained, or the average of its weights."""
         return self.averaged or self.student
-
-    @torch.no_grad()
-    def average(self, steps: int) -> None:
-        """Take the student after step number `steps` (from 1) into the result, where that is an average."""
-        if self.averaged is None:
-            return
-        for averaged, newest in (
-            (self.averaged.parameters(), self.student.parameters()),
-            (self.averaged.buffers(), self.student.buffers()),
-        ):
-            pairs = [pair for pair in zip(averaged, newest, strict=True) if pair[0].is_floating_point()]
-            if pairs:
-                share = self.config.optimizer.share_of_newest(steps)
-                torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], share)
 
     def charge(self, meter: Meter, taken: Taken) -> None:
         """Charge what this step did, with the sizes that it had."""
@@ -191,3 +180,11 @@ class TrainingStep(nn.Module):
 
 def _frozen_copy(student: nn.Module) -> nn.Module:
     return copy.deepcopy(student).requires_grad_(False)
+
+
+@torch.no_grad()
+def _move_towards(averaged: nn.Module, newest: nn.Module, share: float) -> None:
+    """Weights, and what normalisation has counted."""
+    pairs = zip(averaged.state_dict().values(), newest.state_dict().values(), strict=True)
+    old, new = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+    torch._foreach_lerp_(old, new, share)

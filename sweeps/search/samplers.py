@@ -8,11 +8,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from search_spaces.policies import Gp, Grid, Nsga2, Random, SearchConfig, Tpe
+from search_spaces.policies import CostAware, Gp, Grid, Nsga2, Random, SearchConfig, Tpe
 
 
 def sampler_for(config: SearchConfig, number: int) -> BaseSampler | None:
-    """The sampler of trial `number`, seeded by the sweep's seed and that number alone; None for a grid."""
+    """Optuna's sampler of trial `number`, seeded by the sweep's seed and that number; None where ours choose."""
     match config:
         case Tpe():
             return _tpe(config, trial_seed(config.seed, number))
@@ -24,7 +24,7 @@ def sampler_for(config: SearchConfig, number: int) -> BaseSampler | None:
             return optuna.samplers.RandomSampler(seed=trial_seed(config.seed, number))
         case Gp():
             return optuna.samplers.GPSampler(seed=trial_seed(config.seed, number))
-        case Grid():
+        case Grid() | CostAware():
             return None
         case _:
             assert_never(config)

@@ -2,8 +2,8 @@
 
 The number of a trial in the study is its number in the ledger. Each suggestion is made by a fresh sampler, seeded by
 the sweep's seed and the trial's number, from what has been told: so a sweep that runs one trial at a time suggests
-after a restart exactly what it would have suggested without (``tpe``, ``random``, ``grid``). NSGA-II makes no such
-promise: it keeps its parent populations in the study, where a restored study has none.
+after a restart exactly what it would have suggested without (``tpe``, ``cost_aware``, ``random``, ``grid``). NSGA-II
+makes no such promise: it keeps its parent populations in the study, where a restored study has none.
 
 Not thread-safe: the driver asks and tells from one thread.
 """
@@ -11,16 +11,18 @@ Not thread-safe: the driver asks and tells from one thread.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import TrialState as OptunaState
 
-from search_spaces.policies import Grid, SearchConfig
+from search_spaces.policies import CostAware, Grid, SearchConfig
 from search_spaces.space import Point, Space
 from search_spaces.sweep_file import Goal
 from sweeps.events import TrialState
+from sweeps.search.cost_aware import CostAwareSearch, Known
 from sweeps.search.samplers import sampler_for
 
 _STATES = {
@@ -58,15 +60,27 @@ class Record(Protocol):
 
 
 class Search:
-    """Suggests the trials of a space one after another, and learns from what becomes of them."""
+    """Suggests the trials of a space one after another, and learns from what becomes of them.
 
-    def __init__(self, space: Space, goals: Mapping[str, Goal], config: SearchConfig) -> None:
+    `known` are the trials of the ledger by number, kept up to date by whoever writes it: a cost-aware search looks at
+    more of them than an Optuna study could hold.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        goals: Mapping[str, Goal],
+        config: SearchConfig,
+        known: Mapping[int, Known] = MappingProxyType({}),
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         self._goals = tuple(goals)
         self._config = config
         self._study = optuna.create_study(directions=list(goals.values()))
         self._grid: Iterator[Point] = space.enumerate(config.points) if isinstance(config, Grid) else iter(())
+        self._known = known
+        self._cost_aware = CostAwareSearch(space, goals, config) if isinstance(config, CostAware) else None
 
     @property
     def trials(self) -> int:
@@ -82,7 +96,7 @@ class Search:
             raise ValueError(f"trials are suggested in order: the next is {self.trials}, not {number}")
         sampler = sampler_for(self._config, number)
         if sampler is None:
-            point = next(self._grid, None)
+            point = self._point(number)
             if point is None:
                 return None
             self._add(OptunaState.RUNNING, point.parameters, point.distributions, {}, None)
@@ -110,6 +124,12 @@ class Search:
             values = self._values(record.number, record.metrics) if record.state == "complete" else None
             state = _STATES[record.state]
             self._add(state, record.parameters, distributions, record.sampler_attributes, values)
+
+    def _point(self, number: int) -> Point | None:
+        if self._cost_aware is None:
+            return next(self._grid, None)
+        known = [self._known[trial] for trial in range(number)]
+        return self._cost_aware.choose(known, number)
 
     def _values(self, number: int, metrics: Mapping[str, float]) -> list[float]:
         values = [metrics.get(goal, math.nan) for goal in self._goals]

@@ -55,7 +55,7 @@ def driving(folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1
         fence = ledger.claim()
         opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         ledger.append(Opened(fence=fence, **opened))
-        search = Search(loaded.space, loaded.file.goals, loaded.file.search)
+        search = Search(loaded.space, loaded.file.goals, loaded.file.search, ledger.history.trials)
         yield Driver(ledger, loaded.file, search, at_once, slot)
 
 

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
-from search_spaces.policies import NonDominated, NoStop
+from search_spaces.policies import Asha, NonDominated, NoStop, StopConfig
 from sweeps.events import Reported
 from sweeps.ledger.history import History
-from sweeps.stopping import judge
+from sweeps.stopping import crowding_distances, judge, keeps
 from tests.sweeps import stories
 
 RULE = NonDominated(keep=0.5, minimum=3)
@@ -24,7 +25,7 @@ def history_of(*points: tuple[float, float]) -> History:
     return history
 
 
-def verdict_on(last: tuple[float, float], *before: tuple[float, float], rule: NonDominated | NoStop = RULE) -> str:
+def verdict_on(last: tuple[float, float], *before: tuple[float, float], rule: StopConfig = RULE) -> str:
     history = history_of(*before, last)
     report: Reported = history.trials[len(before)].reports.pop(0)
     return judge(rule, history, stories.GOALS, report)
@@ -68,3 +69,38 @@ def test_a_missing_value_counts_as_the_worst(broken: dict[str, float]) -> None:
     history = history_of((0.9, 1.0), (0.8, 1.0), (0.7, 1.0), (0.1, 9.0))
     report = history.trials[3].reports.pop(0).model_copy(update={"metrics": broken})
     assert judge(RULE, history, stories.GOALS, report) == "stop"
+
+
+def test_the_lower_front_goes_first_whoever_dominates_how_many() -> None:
+    """Of three fronts of one each, the second is second although only one dominates it."""
+    rule = NonDominated(keep=0.5, minimum=2)
+    assert keeps(rule, [2, 2], [[1, 1], [3, 3], [4, 4]]) == "continue"
+    assert keeps(rule, [3, 3], [[1, 1], [2, 2], [4, 4]]) == "stop"
+
+
+def test_within_a_front_the_one_with_more_room_goes_first() -> None:
+    line = [[0.0, 10.0], [1.0, 9.0], [2.0, 8.0], [6.0, 4.0], [10.0, 0.0]]
+    rule = NonDominated(keep=0.6, minimum=2)  # three of five: both ends, and the one with the most room
+    kept = [keeps(rule, own, [other for other in line if other is not own]) for own in line]
+    assert kept == ["continue", "stop", "stop", "continue", "continue"]
+
+
+def test_room_is_the_distance_of_the_neighbours_as_a_share_of_the_range() -> None:
+    """By hand: (2 - 0) / 10 + (10 - 8) / 10 for the second point, and so on (Deb et al. 2002, section III-B)."""
+    line = np.array([[10.0, 0.0], [1.0, 9.0], [0.0, 10.0], [2.0, 8.0], [6.0, 4.0]])
+    assert crowding_distances(line).tolist() == pytest.approx([np.inf, 0.4, np.inf, 1.0, 1.6])
+    assert crowding_distances(np.array([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]])).tolist() == [np.inf, 1.0, np.inf]
+    assert crowding_distances(np.array([[1.0, np.inf], [2.0, 0.0]])).tolist() == [np.inf, np.inf]
+
+
+def test_asha_looks_at_the_first_goal_alone() -> None:
+    rule = Asha(reduction=3)
+    others = [(0.9, 9.0), (0.8, 9.0), (0.1, 9.0), (0.2, 9.0), (0.3, 9.0)]
+    assert verdict_on((0.85, 99.0), *others, rule=rule) == "continue", "second of six"
+    assert verdict_on((0.7, 0.1), *others, rule=rule) == "stop", "third of six, and cheapest"
+    assert verdict_on((0.7, 0.1), rule=rule) == "continue", "the first of all"
+
+
+def test_values_that_are_equal_go_on_together() -> None:
+    for rule in (Asha(reduction=3), NonDominated(keep=0.3, minimum=2)):
+        assert keeps(rule, [1, 1], [[1, 1]] * 5) == "continue"

@@ -151,6 +151,14 @@ def test_rungs_rise_to_the_last_step(steps: int) -> None:
         assert rung_steps[-1] == steps
 
 
+def test_rungs_may_grow() -> None:
+    assert small_trial(steps=128, rungs=4, rung_growth=2).rung_steps() == [16, 32, 64, 128]
+    assert small_trial(steps=100, rungs=3, rung_growth=3).rung_steps() == [11, 33, 100]
+    with pytest.raises(ValidationError, match="a step of its own") as refused:
+        small_trial(steps=12, rungs=4, rung_growth=3)
+    assert refused.value.errors()[0]["ctx"]["path"] == "rung_growth"
+
+
 @pytest.mark.parametrize("config", all_combinations(), ids=combination_id)
 def test_survives_json_with_its_digest(config: TrialConfig) -> None:
     again = TrialConfig.model_validate(json.loads(json.dumps(config.to_json())))

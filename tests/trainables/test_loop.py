@@ -63,6 +63,28 @@ def test_a_trial_leaves_the_processs_random_numbers_and_settings_alone(tmp_path:
     assert torch.is_grad_enabled()
 
 
+def test_under_a_constant_rate_a_rung_is_what_a_shorter_trial_would_have_ended_with(tmp_path: Path) -> None:
+    """With averaged weights, too; under a cosine it is not."""
+    for schedule, same in (("constant", True), ("cosine", False)):
+        optimizer = Optimizer(schedule=schedule, averaging=3)  # type: ignore[arg-type]
+        listener = Listener()
+        train(small_trial(optimizer=optimizer), tmp_path / schedule, listener)
+        shorter = train(small_trial(optimizer=optimizer, steps=4, rungs=1), tmp_path / f"{schedule}-shorter")
+        rung = timeless(listener.reports[0].metrics)
+        assert (rung == {name: shorter.metrics[name] for name in rung}) is same
+
+
+def test_what_is_measured_is_the_average_and_what_is_trained_is_not(tmp_path: Path) -> None:
+    plain, averaged = Listener(), Listener()
+    train(small_trial(), tmp_path / "plain", plain)
+    config = small_trial()
+    optimizer = config.optimizer.model_copy(update={"averaging": 3.0})
+    train(config.model_copy(update={"optimizer": optimizer}), tmp_path / "averaged", averaged)
+    pairs = [(one.metrics, other.metrics) for one, other in zip(plain.reports, averaged.reports, strict=True)]
+    assert all(one[TRAIN_LOSS] == other[TRAIN_LOSS] for one, other in pairs)
+    assert any(one["transfer/knn_top1"] != other["transfer/knn_top1"] for one, other in pairs)
+
+
 def test_reports_at_its_rungs_and_ends_complete(tmp_path: Path) -> None:
     listener = Listener()
     outcome = train(small_trial(), tmp_path, listener)

@@ -41,6 +41,26 @@ def test_steps_are_those_of_torch(momentum: float) -> None:
     assert optimizer.state_dict()["state"].keys() == momenta.keys()
 
 
+def test_a_rate_falls_as_the_papers_say() -> None:
+    """CRD's 240 epochs: a tenth after 150, 180 and 210 (Tian et al. 2020)."""
+    steps = Optimizer(learning_rate=0.05, schedule="steps")
+    rates = {epoch: steps.learning_rate_at(epoch, 240) for epoch in (0, 149, 150, 179, 180, 209, 210, 239)}
+    assert list(rates.values()) == pytest.approx([0.05, 0.05, 5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5])
+    cosine = Optimizer(learning_rate=0.05, schedule="cosine")
+    assert [cosine.learning_rate_at(step, 4) for step in (0, 2)] == pytest.approx([0.05, 0.025])
+
+
+def test_an_average_looks_back_over_a_share_of_the_steps() -> None:
+    """Closed forms: eta = 0 is the mean of all; of weights that are the step's number it lags by 1 / (eta + 2)."""
+    for eta in (0.0, 3.0, 8.0):
+        optimizer, average = Optimizer(averaging=eta), 7.0
+        for step in range(1, 2001):
+            average += optimizer.share_of_newest(step) * (step - average)
+            if step == 1:
+                assert average == 1.0, "the weights before the first step leave no trace"
+        assert average == pytest.approx(2000 * (eta + 1) / (eta + 2), rel=2e-3)
+
+
 def test_goes_on_from_its_state_bit_for_bit() -> None:
     whole, resumed = parameters(), parameters()
     optimizers = [SGD(each, CONFIG) for each in (whole, resumed)]

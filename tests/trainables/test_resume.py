@@ -14,6 +14,7 @@ from trainables.models.adapter import Adapter
 from trainables.negatives.retrieval import Retrieval
 from trainables.objectives.crd import CRD
 from trainables.objectives.infonce import InfoNCE
+from trainables.optimizer import Optimizer
 from trainables.policies.anneal import Anneal
 
 BEFORE, ALL = 4, 8  # a memory of prototypes clusters on both sides of the interruption
@@ -24,6 +25,7 @@ MODES = {
     "crd-annealed": small_trial(
         objective=CRD(), memory=Bank(size=900), negatives=Retrieval(count=12), policy=Anneal(temperature=0.5)
     ),
+    "averaged": small_trial(optimizer=Optimizer(averaging=3)),
     "simskip": small_trial(
         student=Adapter(hidden=8), objective=InfoNCE(positive="view"), negatives=Retrieval(count=12)
     ),
