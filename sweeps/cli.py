@@ -127,7 +127,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
     Example: python -m sweeps status
     """
     with refusals(), _opened(sweep, storage) as (ledger, history):
-        file, goals = ledger.spec["file"], plan.front_goals(ledger.spec)
+        file = ledger.spec["file"]
         if as_json:
             _print_json(
                 {
@@ -135,13 +135,13 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                     "state": _state(ledger, history),
                     "trials": history.counts(),
                     "budget": file["budget"],
-                    "front": [trial.number for trial in front_of(history.trials.values(), goals)],
+                    "front": [trial.number for trial in front_of(history.trials.values(), file["goals"])],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
                 }
             )
             return
         state = _state(ledger, history)
-        out.print(sweep_panel(ledger.sweep, history, goals, file["budget"]["trials"], f"state: {state}"))
+        out.print(sweep_panel(ledger.sweep, history, file["goals"], file["budget"]["trials"], f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
 

@@ -13,6 +13,10 @@ from sweeps.refusals import Refusal
 
 Goal = Literal["maximize", "minimize"]
 
+#: Parameter of a trial that repeats one of another sweep with a fresh seed (`sweeps.confirmation`): a lone seed, which
+#: says something of its point together with others only.
+REPLICATE = "replicate"
+
 #: Metric names in order of importance, and which way each is better.
 Goals = Mapping[str, Goal]
 
@@ -22,10 +26,8 @@ def front(trials: Iterable[TrialRecord], goals: Goals) -> list[TrialRecord]:
 
     Sorted by the first minimised goal, or else by the first goal, best first; then by number. Trials with equal values
     are all kept. A pruned or failed trial never stands on the front, whatever it reached: it was not trained to the
-    end. Without goals there is no front. Takes 0.8 s for 10,000 trials.
+    end. Nor does one that repeats another (`REPLICATE`). Takes 0.8 s for 10,000 trials.
     """
-    if not goals:
-        return []
     candidates = [trial for trial in trials if _is_candidate(trial, goals)]
     study = _scratch_study(list(goals.values()))
     study.add_trials(optuna.trial.create_trial(values=[trial.metrics[goal] for goal in goals]) for trial in candidates)
@@ -73,7 +75,8 @@ def best(
 
 
 def _is_candidate(trial: TrialRecord, goals: Goals) -> bool:
-    return trial.state == "complete" and all(math.isfinite(trial.metrics.get(goal, math.nan)) for goal in goals)
+    own = trial.state == "complete" and REPLICATE not in trial.parameters
+    return own and all(math.isfinite(trial.metrics.get(goal, math.nan)) for goal in goals)
 
 
 def _scratch_study(directions: list[Goal]) -> optuna.Study:

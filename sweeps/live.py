@@ -9,7 +9,6 @@ from typing import Protocol
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from sweeps.confirmation.plan import front_goals
 from sweeps.events import Closed, Ended, Event, Opened, Planned, Reported, Started
 from sweeps.front import Goals
 from sweeps.ledger.history import History
@@ -68,7 +67,7 @@ class LiveView:
         self._console.print(self._panel())
 
     def _panel(self) -> RenderableType:
-        spec = self._ledger.spec
+        file = self._ledger.spec["file"]
         self._news_of_slots()
         note = (
             f"MLflow: {self._outbox.last_error}"
@@ -76,8 +75,7 @@ class LiveView:
             else f"MLflow lag: {self._outbox.lag} events"
         )
         note = "\n".join([note, *(f"slot {slot} {line}" for slot, line in sorted(self._shown.items()))])
-        budget = spec["file"]["budget"]["trials"]
-        return sweep_panel(self._ledger.sweep, self._history, front_goals(spec), budget, note)
+        return sweep_panel(self._ledger.sweep, self._history, self._goals, file["budget"]["trials"], note)
 
     def _print(self) -> None:
         last = False

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweeps.confirmation.plan import CONFIRMS, front_goals
+from sweeps.confirmation.plan import CONFIRMS
 from sweeps.tracking import Tracking, tracking_uri
 
 EXPERIMENT = "contrastive-sweeps"
@@ -16,7 +16,7 @@ def tracking(sweep: str, spec: dict[str, Any], storage: Path) -> Tracking:
         artifacts=storage / "artifacts",
         experiment=EXPERIMENT,
         description=_description(sweep, spec),
-        goals=front_goals(spec),
+        goals=spec["file"]["goals"],
         dataset=str(spec["file"]["trial"].get("task", {}).get("name", "digits")),
     )
 

@@ -43,15 +43,15 @@ def quantity(metric: str, value: float) -> str:
 
 
 def sweep_panel(sweep: str, history: History, goals: Goals, budget: int, note: str) -> RenderableType:
-    """Trials by state, the front's size and best values if there are goals, cost so far and the time that is left."""
+    """Trials by state, the front's size and best values if there is one, cost so far and the time that is left."""
     counts = history.counts()
     done = counts["complete"] + counts["pruned"] + counts["failed"]
     states = Text("  ").join(Text(f"{state} {counts[state]}", style=_STATE_STYLES[state]) for state in TRIAL_STATES)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("trials", f"{done} of {budget}", states)
     facts.add_row("", "", ProgressBar(total=budget, completed=done, width=60))
-    if goals:
-        facts.add_row("front", str(len(front(history.trials.values(), goals))), _best_values(history, goals))
+    if points := front(history.trials.values(), goals):
+        facts.add_row("front", str(len(points)), _best_values(history, goals))
     facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
     facts.add_row("time", _clock(elapsed(history)), _left(history, done, budget))
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")

@@ -6,7 +6,6 @@ from typing import Any
 
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims
-from sweeps.front import Goals
 from sweeps.ids import check_id
 from sweeps.ledger.errors import LedgerMissing
 from sweeps.ledger.history import History
@@ -29,12 +28,6 @@ def subject(sweep: str, storage: Path) -> str:
     """The sweep itself, or the one that it confirms: whose front is meant."""
     with Ledger.open(storage / sweep) as ledger:
         return str(ledger.spec[CONFIRMS]["sweep"]) if CONFIRMS in ledger.spec else sweep
-
-
-def front_goals(spec: Mapping[str, Any]) -> Goals:
-    """The goals by which trials of a sweep stand on a front: none in a confirmation, where each is a lone seed."""
-    goals: Goals = {} if CONFIRMS in spec else spec["file"]["goals"]
-    return goals
 
 
 def aims_of(spec: Mapping[str, Any]) -> Aims:

@@ -11,6 +11,7 @@ from sweeps.confirmation.candidates import distances, row
 from sweeps.confirmation.membership import Aims, on_front, worth_of_a_seed
 from sweeps.confirmation.posterior import Floats, draw_means, seed_deviation
 from sweeps.events import TrialState
+from sweeps.front import REPLICATE
 from sweeps.search.study import Record, Suggestion
 
 _DRAWS = 1000
@@ -57,7 +58,7 @@ class Replication:
         point, replicate = self._points[index], self._point_of.count(index)
         self._point_of.append(index)
         config = {**point["config"], "seed": fresh_seed(self._sweep, point["trial"], replicate, self._used)}
-        return Suggestion(config, {"point": index, "trial": point["trial"], "replicate": replicate}, {}, {})
+        return Suggestion(config, {"point": index, "trial": point["trial"], REPLICATE: replicate}, {}, {})
 
     def tell(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
         """Trial `number` ended. Only a complete trial has its goals read from `metrics`."""
