@@ -77,13 +77,13 @@ def simulate(searcher: Searcher, table: Table, seed: int, slots: int, done: Call
 class Hypervolume:
     """The share of the table's true hypervolume that a set of configs has.
 
-    The axes are accuracy, the mean over all seeds, and the logarithm of the cost; the point of reference is the dearest
-    config's cost and the accuracy of an untrained student.
+    The axes are accuracy, the mean over all seeds, and the logarithm of the cost; the point of reference is twice the
+    dearest config's cost, so that the dear end of the front counts too, and the accuracy of an untrained student.
     """
 
     def __init__(self, table: Table) -> None:
         self._points = np.stack([np.log(table.cost_C), -table.truth_C], axis=1)
-        self._reference = [float(np.log(table.cost_C.max())), -UNTRAINED]
+        self._reference = [float(np.log(2 * table.cost_C.max())), -UNTRAINED]
         self._whole = self._of(self._points)
 
     def share(self, configs: Sequence[int]) -> float:

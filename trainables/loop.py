@@ -163,6 +163,8 @@ class _Trial:
         if self.progress.step == rung_step:  # resumed here: the checkpoint is already there
             return
         began = time.perf_counter()
+        if self.device.type == "cuda":
+            self.training.capture()
         while self.progress.step < rung_step:
             try:
                 self._step(self.progress.step)

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from trainables.compute import Meter, estimate_operations, step_operations
 from trainables.config import TrialConfig
+from trainables.graphs import Captured
 from trainables.information import best_temperature, infonce_bound
 from trainables.pairing import Pairing, Share
 from trainables.protocols import Batch, Contrast, Decision, Estimates, Operation, World
@@ -64,7 +65,22 @@ class TrainingStep(nn.Module):
         self.averaged = None if config.optimizer.averaging is None else _frozen_copy(self.student)
         self.pairing = Pairing(config)
         self._operations: dict[tuple[int, int], list[Operation]] = {}  # by samples and negatives
+        self._captured: list[Captured] = []  # by view
         self.register_buffer("information", torch.full((2,), math.nan, dtype=torch.float64))
+
+    def capture(self) -> None:
+        """Have the student's training passes launched as a whole, on the GPU where it is; once is enough.
+
+        But not those of a student that draws at random, which is given its seed on the CPU at each step.
+        """
+        if self._captured or self.config.student.stochastic:
+            return
+        shape = self.config.batch_size // self.config.workers, *self.config.student_inputs()
+        views = 2 if "second_view" in self.config.objective.reads else 1
+        for _ in range(views):
+            inputs = torch.zeros(shape, device=self.information.device)
+            with self._precision(inputs):
+                self._captured.append(Captured(self.student, inputs))
 
     def forward(self, samples: Samples, step: int, world: World) -> Taken:
         """The loss on this worker's share of the batch; `commit` then takes the batch into the memory."""
@@ -162,14 +178,17 @@ class TrainingStep(nn.Module):
         return normalize(embedded.float(), dim=1)
 
     def _precision(self, like: Tensor) -> torch.autocast:
-        """What networks multiply in while they train."""
-        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+        """What networks multiply in while they train. Each weight is used once, so no cast is worth keeping."""
+        enabled = self.config.precision == "bfloat16"
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def _features(
         self, images: Tensor | None, teacher_features: Tensor, step: int, world: World, view: int = 0
     ) -> Tensor:
         """The student in training; what it draws at random depends on step, view and worker alone."""
         inputs = self._inputs(images, teacher_features)
+        if inputs is not None and self._captured:
+            return self._captured[view](inputs)
         with self._precision(teacher_features):
             if not self.config.student.stochastic:
                 return self.student(inputs)  # type: ignore[no-any-return]  # torch leaves it untyped

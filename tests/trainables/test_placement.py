@@ -5,13 +5,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainables.trials import Listener, checkpoints_in, small_trial, train
+from tests.trainables.trials import (
+    Listener,
+    checkpoints_in,
+    combination_id,
+    each_member_once,
+    small_trial,
+    train,
+)
 from trainables import loop
 from trainables.config import TrialConfig
 from trainables.memory.bank import Bank
 from trainables.memory.queue import Queue
 from trainables.metrics import TRAIN_LOSS
+from trainables.models.adapter import Adapter
 from trainables.models.encoder_decoder import EncoderDecoder
+from trainables.negatives.label_aware import LabelAware
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.crd import CRD
 from trainables.objectives.infonce import InfoNCE
@@ -77,25 +86,62 @@ def test_what_is_where_it_belongs_is_not_copied() -> None:
     assert sent(tensor, CPU) is tensor
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("memory", [Bank(size=1083), Queue(size=50)], ids=["bank", "queue"])
-def test_a_gpu_trains_what_a_cpu_trains_and_no_step_waits_for_it(
-    memory: Bank | Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In `full` mode, which draws nothing: random numbers of a GPU are its own."""
-    config = small_trial(objective=CRD(), memory=memory, negatives=Uniform(count=12, mode="full"), rungs=1)
+each_gpu_test = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+each_watched_test = pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
+
+
+@pytest.fixture
+def _no_step_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever waits for the GPU in a step raises, but for the first one, which sets normalisers."""
     step = loop._Trial._step
 
     def watched(trial: loop._Trial, number: int) -> None:
-        torch.cuda.set_sync_debug_mode("error" if number else "default")  # the first step sets normalisers
+        torch.cuda.set_sync_debug_mode("error" if number else "default")
         try:
             step(trial, number)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
     monkeypatch.setattr(loop._Trial, "_step", watched)
+
+
+def losses_on_gpu(config: TrialConfig, folder: Path) -> list[float]:
     device, listener, task = torch.device("cuda", 0), Listener(), config.task.load()
-    teacher = loop.open_teacher(config.teacher, task, Storage(str(tmp_path / "gpu")), device)
-    loop.distil(config, task, teacher, checkpoints_in(tmp_path, config), listener, device=device)
+    teacher = loop.open_teacher(config.teacher, task, Storage(str(folder)), device)
+    loop.distil(config, task, teacher, checkpoints_in(folder, config), listener, device=device)
+    return [report.metrics[TRAIN_LOSS] for report in listener.reports]
+
+
+@each_gpu_test
+@each_watched_test
+@pytest.mark.usefixtures("_no_step_waits")
+@pytest.mark.parametrize("memory", [Bank(size=1083), Queue(size=50)], ids=["bank", "queue"])
+def test_a_gpu_trains_what_a_cpu_trains(memory: Bank | Queue, tmp_path: Path) -> None:
+    """In `full` mode, which draws nothing: random numbers of a GPU are its own."""
+    config = small_trial(objective=CRD(), memory=memory, negatives=Uniform(count=12, mode="full"), rungs=1)
     expected = losses(config, tmp_path / "cpu")
-    assert [report.metrics[TRAIN_LOSS] for report in listener.reports] == pytest.approx(expected, rel=1e-3)
+    assert losses_on_gpu(config, tmp_path / "gpu") == pytest.approx(expected, rel=1e-3)
+
+
+def unwaiting_trials() -> list[TrialConfig]:
+    """All members that promise not to wait (`trainables.loop.distil`), and all modes."""
+    modes = [
+        small_trial(objective=CRD(), memory=Bank(size=1083), negatives=member(count=12, mode=mode))
+        for member in (Uniform, LabelAware)
+        for mode in ("exact", "shared", "full")
+    ]
+    simskip = small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="view"))
+    members = [config for config in each_member_once() if config.memory.name not in ("prototypes", "replay")]
+    whole = [
+        config.model_copy(update={"memory": Bank(size=1083)}) if config.memory.name == "bank" else config
+        for config in members
+    ]
+    return [*modes, simskip, *whole]
+
+
+@each_gpu_test
+@each_watched_test
+@pytest.mark.usefixtures("_no_step_waits")
+@pytest.mark.parametrize("config", unwaiting_trials(), ids=combination_id)
+def test_no_step_waits_for_a_gpu(config: TrialConfig, tmp_path: Path) -> None:
+    losses_on_gpu(config, tmp_path)

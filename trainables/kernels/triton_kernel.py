@@ -87,11 +87,12 @@ def _add_rows(total_BD, share_BR, rows_RD):
 def _product(sum_IJ, left_IK, right_KJ):
     """`sum_IJ` and a product, to the digits of float32, in which `left_IK` is; `right_KJ` may be in bfloat16.
 
-    If so it stays in it, for the tensor cores, and the other is cut into three pieces of bfloat16, which hold its 24
-    bits: products of two such numbers are exact in float32.
+    Tensor cores make it of pieces that they can multiply. Two numbers in float32 are each cut into two of TF32, of
+    whose products the smallest is left out. One in bfloat16 stays in it, and the other is cut into three pieces of
+    bfloat16, which hold its 24 bits: products of two such numbers are exact in float32.
     """
     if right_KJ.dtype == tl.float32:
-        sum_IJ = tl.dot(left_IK, right_KJ, sum_IJ, input_precision="ieee")
+        sum_IJ = tl.dot(left_IK, right_KJ, sum_IJ, input_precision="tf32x3")
     else:
         for _ in tl.static_range(3):
             piece_IK = left_IK.to(tl.bfloat16)

@@ -40,5 +40,6 @@ class UniformNegatives:
             return Draws(count, len(key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
         if self.mode == "full":
             return held_by_all(Excluded.of_same_key(anchors, key_M), count, len(key_M))
-        row_K = ranks(torch.tensor([len(key_M)], device=key_M.device), count, generator)[0]
+        every_1 = torch.full((1,), len(key_M), device=key_M.device)  # made there: a copy of a tensor is waited for
+        row_K = ranks(every_1, count, generator)[0]
         return held_by_all(Excluded.of_same_key(anchors, key_M[row_K]), count, len(key_M), row_K)

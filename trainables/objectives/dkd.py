@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, log_softmax, logsigmoid, one_hot
+from torch.nn.functional import kl_div, log_softmax, logsigmoid
 
 from trainables.objectives.logits import LogitsMember
 from trainables.protocols import Contrast, World
@@ -62,7 +62,7 @@ class DKDLoss(nn.Module):
 def _decoupled(logits_BC: Tensor, label_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of (true class, all others), (B, 2), and of the others alone, (B, C - 1); in double, as KD."""
     scaled_BC = logits_BC.double() / temperature
-    true_BC = one_hot(label_B, logits_BC.shape[1]).bool()
-    others_BC = scaled_BC[~true_BC].view(len(logits_BC), -1)
-    odds_B = scaled_BC[true_BC] - others_BC.logsumexp(dim=1)
-    return torch.stack([logsigmoid(odds_B), logsigmoid(-odds_B)], dim=1), log_softmax(others_BC, dim=1)
+    label_B1, place_O = label_B.unsqueeze(1), torch.arange(logits_BC.shape[1] - 1, device=label_B.device)
+    others_BO = scaled_BC.gather(1, place_O + (place_O >= label_B1))  # by number: a GPU has to be waited for by masks
+    odds_B = scaled_BC.gather(1, label_B1).squeeze(1) - others_BO.logsumexp(dim=1)
+    return torch.stack([logsigmoid(odds_B), logsigmoid(-odds_B)], dim=1), log_softmax(others_BO, dim=1)

@@ -114,6 +114,7 @@ def test_bits_are_the_same_each_time(kernel: Any, draws: Draws, picked: bool) ->
 
 
 @pytest.mark.skipif(not GPU, reason="no GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @each_form
 @each_kernel
 def test_nothing_waits_for_the_device(kernel: Any, draws: Draws, picked: bool) -> None:  # noqa: ARG001
