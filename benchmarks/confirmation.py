@@ -4,6 +4,9 @@ A sweep measures each config once, with the noise of one seed, and its front is 
 candidates, allocation and statistics run on fresh draws of the noise. Printed: how often a point that is given some
 chance of standing on the true front does stand there, how often 95 % intervals hold the truth, and what choosing where
 seeds go gains over giving each point the same. Exit 1 if a claim fails.
+
+Truths are drawn from a formula, or with `--table` from real trials: random configs of `benchmarks.table`, whose mean over
+three seeds then is the truth.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.table import Table
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims, hypervolumes, on_front, worst
 from sweeps.confirmation.posterior import draw_means
@@ -68,6 +73,13 @@ def synthetic(rng: np.random.Generator) -> Truth:
     return Truth(best - below, 0.03 * np.exp(octaves), deviation)
 
 
+def tabulated(table: Table, rng: np.random.Generator) -> Truth:
+    """As many random configs of the table, with its pooled deviation of seeds."""
+    configs = rng.choice(len(table.cost_C), int(rng.integers(20, 61)), replace=False)
+    deviation = np.sqrt(table.accuracy_CSR[:, :, -1].var(axis=1, ddof=1).mean())
+    return Truth(table.truth_C[configs], table.cost_C[configs], np.full(len(configs), deviation))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What was said of the points of one confirmation, and whether it is so; arrays are by point."""
@@ -84,10 +96,10 @@ class Outcome:
         return float(np.square(self.chance - self.stands).sum())
 
 
-def outcomes(world: int) -> tuple[Outcome, Outcome]:
+def outcomes(world: int, table: Table | None) -> tuple[Outcome, Outcome]:
     """One sweep, confirmed where seeds tell most, and with as many seeds equally on the same points."""
     rng = np.random.default_rng(world)
-    truth = synthetic(rng)
+    truth = synthetic(rng) if table is None else tabulated(table, rng)
     # Replicate after replicate of each config, the first for the sweep: both ways of confirming meet the same noise.
     noise = rng.standard_normal((len(truth.cost), 1 + _MOST_SEEDS))
     swept = [_complete(config, truth.measured(config, normal[0])) for config, normal in enumerate(noise)]
@@ -180,12 +192,14 @@ def reliability(chance: Floats, stands: NDArray[np.bool_]) -> tuple[Table, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=120, help="simulated sweeps")
+    parser.add_argument("--table", action="store_true", help="truths from benchmarks/digits_table.parquet")
     arguments = parser.parse_args()
+    table = Table.read() if arguments.table else None
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        pairs = list(pool.map(outcomes, range(arguments.repeats), chunksize=4))
+        pairs = list(pool.map(partial(outcomes, table=table), range(arguments.repeats), chunksize=4))
     adaptive, equal = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     chance = np.concatenate([one.chance for one in adaptive])
-    table, apart = reliability(chance, np.concatenate([one.stands for one in adaptive]))
+    shown, apart = reliability(chance, np.concatenate([one.stands for one in adaptive]))
     means, volumes = (
         _share(np.concatenate([one.held for one in adaptive])),
         _share([one.volume_held for one in adaptive]),
@@ -194,7 +208,7 @@ def main() -> None:
     margin = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
     error = np.mean([one.error for one in equal])
     out = Console(width=None if sys.stdout.isatty() else 120)
-    out.print(table)
+    out.print(shown)
     out.print(
         f"{len(adaptive)} sweeps, {len(chance)} points, {np.mean([one.seeds for one in adaptive]):.2f} seeds each"
     )
