@@ -5,8 +5,8 @@ candidates, allocation and statistics run on fresh draws of the noise. Printed: 
 chance of standing on the true front does stand there, how often 95 % intervals hold the truth, and what choosing where
 seeds go gains over giving each point the same. Exit 1 if a claim fails.
 
-Truths are drawn from a formula, or with `--table` from real trials: random configs of `benchmarks.table`, whose mean over
-three seeds then is the truth.
+Truths are drawn from a formula, or with `--table` from real trials: random configs of `benchmarks.table`, whose mean
+over three seeds then is the truth.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.table import Table
+from benchmarks import table as trials
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims, hypervolumes, on_front, worst
 from sweeps.confirmation.posterior import draw_means
@@ -73,7 +73,7 @@ def synthetic(rng: np.random.Generator) -> Truth:
     return Truth(best - below, 0.03 * np.exp(octaves), deviation)
 
 
-def tabulated(table: Table, rng: np.random.Generator) -> Truth:
+def tabulated(table: trials.Table, rng: np.random.Generator) -> Truth:
     """As many random configs of the table, with its pooled deviation of seeds."""
     configs = rng.choice(len(table.cost_C), int(rng.integers(20, 61)), replace=False)
     deviation = np.sqrt(table.accuracy_CSR[:, :, -1].var(axis=1, ddof=1).mean())
@@ -96,7 +96,7 @@ class Outcome:
         return float(np.square(self.chance - self.stands).sum())
 
 
-def outcomes(world: int, table: Table | None) -> tuple[Outcome, Outcome]:
+def outcomes(world: int, table: trials.Table | None) -> tuple[Outcome, Outcome]:
     """One sweep, confirmed where seeds tell most, and with as many seeds equally on the same points."""
     rng = np.random.default_rng(world)
     truth = synthetic(rng) if table is None else tabulated(table, rng)
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=120, help="simulated sweeps")
     parser.add_argument("--table", action="store_true", help="truths from benchmarks/digits_table.parquet")
     arguments = parser.parse_args()
-    table = Table.read() if arguments.table else None
+    table = trials.Table.read() if arguments.table else None
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         pairs = list(pool.map(partial(outcomes, table=table), range(arguments.repeats), chunksize=4))
     adaptive, equal = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
