@@ -81,7 +81,7 @@ class Replication:
         asked = np.bincount(self._point_of, minlength=len(self._points))
         front = [index for index, point in enumerate(self._points) if point["on_front"]]
         for group in (front, self._enrolled(len(front))):
-            least = min(group, key=lambda index: (asked[index], index))
+            least = _least(group, asked)
             if asked[least] < _LEAST:
                 return least
         if self.trials >= self._seeds * len(group):
@@ -89,10 +89,10 @@ class Replication:
         return self._most_telling(group, asked)
 
     def _enrolled(self, front: int) -> list[int]:
-        """The front, and the neighbours that noise of the size now known may have kept off it."""
+        """The front, and the neighbours that noise of the size now known may have kept off it: all, till it is known."""
         noise = seed_deviation([self._told(index) for index in range(front)])
         if np.isnan(noise).any():
-            return list(range(front))
+            return list(range(len(self._points)))
         swept = np.array([point["values"] for point in self._points])
         away = distances(swept, front, self._aims, np.where(noise > 0, noise, 1.0))
         begun = set(self._point_of)
@@ -103,19 +103,27 @@ class Replication:
         return np.array(values).reshape(-1, len(self._aims.metrics))
 
     def _most_telling(self, group: list[int], asked: NDArray[np.int_]) -> int | None:
-        """The point of which a seed should tell most; None if nothing is left in doubt, or nothing can be told."""
+        """The point of which a seed should tell most; None if nothing is left in doubt, or nothing can be told.
+
+        With many slots all first seeds may be under way: then the next go round, and nothing is settled yet.
+        """
         points = [index for index in group if self._values[index]]
         values = [self._told(index) for index in points]
         done = np.array([len(each) for each in values])
+        unheard = any(len(self._values[index]) < min(_LEAST, asked[index] - self._failed[index]) for index in group)
         if done.max(initial=0) < _LEAST:
-            return None
+            return _least(group, asked) if unheard else None
         draws = draw_means(values, self._aims.exact, _DRAWS)
         standing = on_front(draws, self._aims)
         chances = standing.mean(axis=0)
-        if (np.minimum(chances, 1 - chances) <= _SETTLED).all():
+        if not unheard and (np.minimum(chances, 1 - chances) <= _SETTLED).all():
             return None
         under_way = asked[points] - np.array([self._failed[index] for index in points])
         return points[int(np.argmax(worth_of_a_seed(draws, standing, self._aims, done, under_way)))]
+
+
+def _least(group: list[int], asked: NDArray[np.int_]) -> int:
+    return min(group, key=lambda index: (asked[index], index))
 
 
 def fresh_seed(sweep: str, trial: int, replicate: int, used: frozenset[int]) -> int:

@@ -118,10 +118,27 @@ def test_a_point_whose_seeds_all_fail_does_not_hold_up_the_others() -> None:
 
 def test_where_every_seed_fails_the_confirmation_ends() -> None:
     search = Replication(confirms(*POINTS), AIMS)
-    for number in range(6):
+    for number in range(10):
         assert search.ask(number) is not None
         search.tell(number, "failed", {})
-    assert search.ask(6) is None
+    assert search.ask(10) is None
+
+
+def test_with_a_slot_for_every_seed_none_is_left_out_and_nothing_is_settled_early() -> None:
+    search = Replication(confirms(*POINTS), AIMS)
+    suggestions = [search.ask(number) for number in range(24)]
+    counts = Counter(one.parameters["trial"] for one in suggestions if one is not None)
+    assert sorted(counts.values()) == [4, 5, 5, 5, 5]
+    few = Replication(confirms((0, True, 0.2, 1.0), (1, True, 0.5, 2.0)), AIMS)
+    for number in range(4):
+        few.ask(number)
+    for number in (0, 2):
+        few.tell(number, "complete", {ACCURACY: 0.2 + 0.01 * number, COST: 1.0})
+    assert few.ask(4) is not None, "the second point has not been heard of"
+    for number in (1, 3):
+        few.tell(number, "complete", {ACCURACY: 0.5 + 0.01 * number, COST: 2.0})
+    few.tell(4, "failed", {})
+    assert few.ask(5) is None
 
 
 def test_seeds_are_fresh() -> None:
