@@ -89,7 +89,7 @@ class Replication:
         return self._most_telling(group, asked)
 
     def _enrolled(self, front: int) -> list[int]:
-        """The front, and the neighbours that noise of the size now known may have kept off it: all, till it is known."""
+        """The front, and the neighbours that noise of the size known by now may have kept off it; else all."""
         noise = seed_deviation([self._told(index) for index in range(front)])
         if np.isnan(noise).any():
             return list(range(len(self._points)))
