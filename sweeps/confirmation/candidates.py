@@ -22,13 +22,12 @@ def candidates(trials: Iterable[TrialRecord], aims: Aims) -> list[tuple[TrialRec
         raise Refusal(
             f"fresh seeds confirm what is measured, and {', '.join(aims.metrics)} are planned: they are exact"
         )
-    complete = [trial for trial in trials if trial.state == "complete" and np.isfinite(_row(trial, aims)).all()]
+    complete = [trial for trial in trials if trial.state == "complete" and _counts(_row(trial, aims), aims)]
     points = front(complete, aims.goals)
-    points = [trial for trial in points if aims.kept(_row(trial, aims))]
     if not points:
         raise Refusal("a confirmation needs a front, and this one is empty: no trial has completed. Run more trials")
     standing = {trial.number for trial in points}
-    others = [trial for trial in complete if trial.number not in standing and aims.kept(_row(trial, aims))]
+    others = [trial for trial in complete if trial.number not in standing]
     values = np.array([_row(trial, aims) for trial in (*points, *others)])
     spread = values.std(axis=0)
     away = distances(values, len(points), aims, np.where(spread > 0, spread, 1.0))[len(points) :]
@@ -46,6 +45,10 @@ def distances(values: Floats, front_size: int, aims: Aims, scales: Floats) -> Fl
     no_dearer = (rivals[None, :, exact] <= goals[:, None, exact]).all(axis=-1)
     behind = (goals[:, None, ~exact] - rivals[None, :, ~exact]).min(axis=-1, initial=np.inf)
     return np.asarray(np.where(no_dearer, behind, 0.0).max(axis=1, initial=0.0))
+
+
+def _counts(values: Floats, aims: Aims) -> bool:
+    return bool(np.isfinite(values).all() and aims.kept(values))
 
 
 def _row(trial: TrialRecord, aims: Aims) -> Floats:

@@ -39,5 +39,6 @@ def test_without_a_front_or_without_noise_there_is_nothing_to_confirm() -> None:
 
 
 def test_what_breaks_a_constraint_is_no_candidate() -> None:
-    aims = Aims(AIMS.goals, {ACCURACY: {"at_least": 0.6}})
-    assert [one.number for one, _ in candidates([trial(0, 0.5, 1), trial(1, 0.7, 2), trial(2, 0.6, 3)], aims)] == [1, 2]
+    aims = Aims(AIMS.goals, {ACCURACY: {"at_least": 0.6}, COST: {"at_least": 1.5}})
+    trials = [trial(0, 0.5, 2), trial(1, 0.7, 2), trial(2, 0.6, 3), trial(3, 0.9, 1)]
+    assert [one.number for one, _ in candidates(trials, aims)] == [1, 2]
