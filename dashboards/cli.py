@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 
 from dashboards.front_figure import draw_front
+from sweeps.confirmation.plan import subject
+from sweeps.confirmation.report import confirmed
 from sweeps.constraints import constraints_of
 from sweeps.ids import check_id, newest
 from sweeps.ledger.history import History
@@ -39,9 +41,10 @@ def front(
     Example: python -m dashboards front --output front.png
     """
     with refusals():
-        chosen = check_id(sweep) if sweep else newest(storage)
+        chosen = subject(check_id(sweep) if sweep else newest(storage), storage)
         with Ledger.open(storage / chosen) as ledger:
             path = output or storage / chosen / "front.png"
-            file = ledger.spec["file"]
-            draw_front(ledger.sweep, History.of(ledger.events()), file["goals"], constraints_of(file), path)
+            file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
+            history, constraints = History.of(ledger.events()), constraints_of(file)
+            draw_front(ledger.sweep, history, file["goals"], constraints, path, confirmation)
     Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)

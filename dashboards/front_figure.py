@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sweeps.confirmation.report import Confirmation
 from sweeps.constraints import Constraints
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 _AXIS_TITLES = {COST_S: "compute: modelled time on the reference device"}
 
 
-def draw_front(sweep: str, history: History, goals: Goals, constraints: Constraints, path: Path) -> None:
+def draw_front(
+    sweep: str,
+    history: History,
+    goals: Goals,
+    constraints: Constraints,
+    path: Path,
+    confirmation: Confirmation | None = None,
+) -> None:
     """Draw the first minimised goal against the first maximised one and write the picture to `path`.
 
     The front as a line over every complete trial; what was stopped, hollow, where it stood, at its full planned cost;
-    the front's test values, which nothing was chosen by. `Refusal` if there is no such pair of goals or no front.
+    the front's test values, which nothing was chosen by; what fresh seeds confirmed, with 95 % intervals. `Refusal` if
+    there is no such pair of goals or no front.
     """
     across = next((goal for goal, way in goals.items() if way == "minimize"), None)
     up = next((goal for goal, way in goals.items() if way == "maximize"), None)
@@ -38,6 +47,8 @@ def draw_front(sweep: str, history: History, goals: Goals, constraints: Constrai
     axes = figure.add_subplot()
     _draw_trials(axes, history, across, up)
     _draw_points(axes, points, across, up)
+    if confirmation:
+        _draw_confirmed(axes, confirmation, across, up)
     axes.set(xscale="log", xlabel=_AXIS_TITLES.get(across, across), ylabel=f"generalisation: {up} (validation)")
     written = FuncFormatter(lambda value, _: quantity(across, value))
     axes.xaxis.set_major_formatter(written)
@@ -65,6 +76,23 @@ def _draw_points(axes: "Axes", points: list[TrialRecord], across: str, up: str) 
     axes.scatter(_values(tested, across), _values(tested, on_test(up)), marker="x", color="tab:orange", label="on test")
     for point, left, height in zip(points, x, y, strict=True):
         axes.annotate(str(point.number), (left, height), textcoords="offset points", xytext=(4, 6), fontsize=8)
+
+
+def _draw_confirmed(axes: "Axes", confirmation: Confirmation, across: str, up: str) -> None:
+    points = [point for point in confirmation.points if point.stands and up in point.intervals]
+    trials = [point.trial for point in points]
+    means = _values(trials, up)
+    bounds = [point.intervals[up] for point in points]
+    below = [mean - low for mean, (low, _) in zip(means, bounds, strict=True)]
+    above = [high - mean for mean, (_, high) in zip(means, bounds, strict=True)]
+    style: dict[str, Any] = {
+        "fmt": "s",
+        "color": "tab:green",
+        "markersize": 5,
+        "capsize": 3,
+        "label": "front with fresh seeds, 95 %",
+    }
+    axes.errorbar(_values(trials, across), means, yerr=[below, above], **style)
 
 
 def _narrow(points: list[TrialRecord], across: str) -> bool:

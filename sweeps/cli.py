@@ -17,6 +17,9 @@ import yaml
 from rich.console import Console
 
 from search_spaces.policies import Budget
+from sweeps.bounds import parsed_bounds
+from sweeps.confirmation import plan
+from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
@@ -26,7 +29,6 @@ from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, redacted, refusals
 from sweeps.spending import in_force, used
 from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
-from trainables.metrics import TEST_PREFIX
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -39,6 +41,8 @@ SetOption = Annotated[list[str], typer.Option("--set", help="Override a key of t
 FileArgument = Annotated[Path, typer.Argument(help="A sweep file (YAML).")]
 SweepArgument = Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")]
 RESULTS = Path("results")
+_AT_LEAST = "Lower bound: metric=number, or a number for the first goal to maximize."
+_AT_MOST = "Upper bound: metric=number, or a number for the first goal to minimize."
 
 
 def main() -> None:
@@ -175,39 +179,73 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
 
 @app.command()
 def front(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json: JsonOption = False) -> None:
-    """The compute-generalisation front of a sweep, cheapest point first.
+    """The compute-generalisation front of a sweep, cheapest point first, and what fresh seeds say of it.
 
     Example: python -m sweeps front --json
     """
-    with refusals(), _opened(sweep, storage) as (ledger, history):
+    with refusals(), _subject(sweep, storage) as (ledger, history):
+        file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
         if as_json:
-            _print_json([_record(trial) for trial in _front(history, ledger.spec["file"])])
-        else:
-            _print_front(history, ledger.spec["file"])
+            _print_json([_record(trial, confirmation) for trial in _front(history, file)])
+            return
+        _print_front(history, file)
+        if confirmation:
+            out.print(shown(confirmation, history))
 
 
 @app.command()
 def best(
     sweep: SweepArgument = None,
     storage: StorageOption = RESULTS,
-    at_least: Annotated[list[str], typer.Option(help="Lower bound on a metric, such as transfer/knn_top1=0.6.")] = [],  # noqa: B006
-    at_most: Annotated[list[str], typer.Option(help="Upper bound on a metric, such as compute/cost_s=0.1.")] = [],  # noqa: B006
+    at_least: Annotated[list[str], typer.Option("--at-least", "--min-accuracy", help=_AT_LEAST)] = [],  # noqa: B006
+    at_most: Annotated[list[str], typer.Option("--at-most", "--budget", help=_AT_MOST)] = [],  # noqa: B006
+    at_knee: Annotated[bool, typer.Option("--knee", help="The knee of the points within the bounds.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The point of the front to take: its knee, or the best first goal within bounds. Chosen on validation.
+    """The point to take: the knee, or within bounds the best goal without one. Confirmed points only, if there are any.
 
-    Example: python -m sweeps best --at-most compute/cost_s=0.5
+    Examples: python -m sweeps best --budget 0.5, --min-accuracy 0.6, --at-most compute/peak_bytes=1e9
     """
-    with refusals(), _opened(sweep, storage) as (ledger, history):
-        goals = ledger.spec["file"]["goals"]
-        points = _front(history, ledger.spec["file"])
-        chosen = best_of(points, goals, _bounds(at_least), _bounds(at_most))
+    with refusals(), _subject(sweep, storage) as (ledger, history):
+        file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
+        goals, points = file["goals"], confirmation.front() if confirmation else _front(history, file)
+        bounds = parsed_bounds(at_least, goals, "maximize"), parsed_bounds(at_most, goals, "minimize")
+        chosen = best_of(points, goals, *bounds, at_knee)
         if as_json:
-            _print_json(_record(chosen))
+            _print_json(_record(chosen, confirmation))
             return
-        why = "within the bounds, the best first goal" if at_least or at_most else "the knee of the front"
+        why = "within the bounds" if at_least or at_most else "the knee of the front"
         out.print(trials_table(f"Best: {why}", [chosen], goals, varying(history.trials.values())))
+        trust = confirmation and confirmation.of(chosen.number)
+        unconfirmed = f"not confirmed: python -m sweeps confirm {ledger.sweep}{_storage_flag(storage)}"
+        out.print(str(trust) if trust else unconfirmed, markup=False, highlight=False, soft_wrap=True)
         out.print(yaml.safe_dump({"trial": chosen.config}, sort_keys=False), markup=False, highlight=False)
+
+
+@app.command()
+def confirm(
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
+    seeds: Annotated[int | None, typer.Option(min=2, help="Fresh seeds for each point on average (5).")] = None,
+    accept_changed_code: Annotated[bool, typer.Option(help="Go on although the code is not the sweep's.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is known so far as JSON; train nothing.")] = False,
+) -> None:
+    """Train the front and its neighbours with fresh seeds: which points hold? Continues where it was interrupted.
+
+    Example: python -m sweeps confirm digits-20261122-191500 --seeds 5
+    """
+    with refusals(), _subject(sweep, storage) as (ledger, _):
+        if as_json:
+            confirmation = confirmed(ledger, storage)
+            if confirmation is None:
+                raise Refusal(f"'{ledger.sweep}' has no two fresh seeds of a point yet. Leave --json out to train them")
+            _print_json(confirmation.to_json())
+            return
+        from sweeps.confirmation.start import start
+
+        name = start(storage, ledger.sweep, seeds, accept_changed_code)
+    out.print(f"sweep {name} in {storage / name}", highlight=False)
+    _drive(storage, name, accept_changed_code=accept_changed_code)
 
 
 @app.command()
@@ -259,8 +297,12 @@ def _drive(
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
         _leave(4)
     with refusals(), _opened(sweep, storage) as (ledger, history):
-        _print_front(history, ledger.spec["file"])
-        _print_next(sweep, storage)
+        subject = plan.subject(sweep, storage)
+        if subject == sweep:
+            _print_front(history, ledger.spec["file"])
+        else:
+            _print_confirmed(subject, storage)
+        _print_next(sweep, storage, confirm=subject == sweep)
         if not mirrored:
             out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")
         raise SystemExit(3 if _failed(history) else 0)
@@ -286,15 +328,24 @@ def _print_front(history: History, file: dict[str, Any]) -> None:
     out.print("Chosen on validation; test/ is reported only.", style="dim")
 
 
-def _print_next(sweep: str, storage: Path) -> None:
+def _print_confirmed(sweep: str, storage: Path) -> None:
+    with _opened(sweep, storage) as (ledger, history):
+        confirmation = confirmed(ledger, storage)
+        nothing = "nothing is confirmed: no point has two complete seeds"
+        out.print(shown(confirmation, history) if confirmation else nothing)
+
+
+def _print_next(sweep: str, storage: Path, *, confirm: bool) -> None:
     flag = _storage_flag(storage)
     tracked = os.environ.get("MLFLOW_TRACKING_URI") or f"{storage}/mlflow.db"
-    for line in (
+    lines = (
         f"stored in {storage / sweep} (ledger, checkpoints) and {redacted(tracked)} (MLflow)",
         f"browse:   python -m sweeps ui{flag}",
         f"picture:  python -m dashboards front {sweep}{flag}",
+        f"confirm:  python -m sweeps confirm {sweep}{flag}" if confirm else "",
         f"choose:   python -m sweeps best {sweep}{flag}",
-    ):
+    )
+    for line in filter(None, lines):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -311,8 +362,10 @@ def _failed(history: History) -> list[TrialRecord]:
     return [trial for trial in history.trials.values() if trial.state == "failed"]
 
 
-def _record(trial: TrialRecord) -> dict[str, Any]:
-    return {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
+def _record(trial: TrialRecord, confirmation: Confirmation | None) -> dict[str, Any]:
+    point = confirmation and confirmation.of(trial.number)
+    record = {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
+    return {**record, "confirmed": point.to_json() if point else None}
 
 
 def _numbers(texts: list[str], rule: str, example: str) -> dict[str, float]:
@@ -326,17 +379,15 @@ def _numbers(texts: list[str], rule: str, example: str) -> dict[str, float]:
     return numbers
 
 
-def _bounds(texts: list[str]) -> dict[str, float]:
-    bounds = _numbers(texts, "a bound is metric=number", "transfer/knn_top1=0.6")
-    for name in bounds:
-        if name.startswith(TEST_PREFIX):
-            allowed = name.removeprefix(TEST_PREFIX)
-            raise Refusal(f"validation selects and test only reports, so {name} cannot be a bound. Bound {allowed}")
-    return bounds
-
-
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _subject(sweep: str | None, storage: Path) -> Iterator[tuple[Ledger, History]]:
+    """As `_opened`, but for a confirmation the sweep that it confirms, which has the front that is meant."""
+    with _opened(plan.subject(check_id(sweep) if sweep else newest(storage), storage), storage) as opened:
+        yield opened
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sweeps.confirmation.plan import CONFIRMS
 from sweeps.constraints import constraints_of
 from sweeps.tracking import Tracking, tracking_uri
 
@@ -28,8 +29,14 @@ def _description(sweep: str, spec: dict[str, Any]) -> str:
         [
             f"## {sweep}",
             spec["file"]["description"].strip() or spec["file"]["name"],
-            f"Goals: {goals}. Trials on the front carry the tag `on_front = true`.",
+            f"Goals: {goals}. {_reading(spec)}",
             f"```\npython -m sweeps front {sweep}\npython -m sweeps best {sweep}\npython -m sweeps resume {sweep}\n```",
             f"```yaml\n{spec['source'].strip()}\n```",
         ]
     )
+
+
+def _reading(spec: dict[str, Any]) -> str:
+    if CONFIRMS in spec:
+        return f"Each trial is one fresh seed of a point; `python -m sweeps confirm {spec[CONFIRMS]['sweep']}` sums up."
+    return "Trials on the front carry the tag `on_front = true`."

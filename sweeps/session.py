@@ -21,6 +21,7 @@ from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.described import Described
 from sweeps.events import Budgeted, Closed, Opened
+from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.mirroring import tracking
@@ -176,7 +177,7 @@ def _start(ledger: Ledger, accept_changed_code: bool) -> Described:
     """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before."""
     loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
     if ledger.history.sessions:
-        _check_unchanged(ledger, loading.result().task, accept_changed_code)
+        check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
     start_ray()
     return loading.result()
 
@@ -193,18 +194,19 @@ def _opened(fence: int, task: Task, devices: float) -> Opened:
     )
 
 
-def _check_unchanged(ledger: Ledger, task: Task, accept_changed_code: bool) -> None:
-    if not ledger.history.sessions:
+def check_unchanged(sweep: str, history: History, task: Task, accept_changed_code: bool) -> None:
+    """Raise `SweepChanged` if code or data are not what the sweep began with."""
+    if not history.sessions:
         return
-    first = ledger.history.sessions[0].opened
+    first = history.sessions[0].opened
     if first.data_digest != task.digest:
         raise SweepChanged(
-            f"a sweep keeps its data: '{ledger.sweep}' began with data digest {first.data_digest}, this is "
+            f"a sweep keeps its data: '{sweep}' began with data digest {first.data_digest}, this is "
             f"{task.digest}. Restore the data, or start a new sweep"
         )
     if first.code_digest != code_digest() and not accept_changed_code:
         raise SweepChanged(
-            f"a sweep keeps its code: '{ledger.sweep}' began at commit {first.environment['git_commit'] or 'unknown'} "
+            f"a sweep keeps its code: '{sweep}' began at commit {first.environment['git_commit'] or 'unknown'} "
             f"with code digest {first.code_digest}, this is {code_digest()}. Check that commit out, start a new sweep, "
             "or pass --accept-changed-code"
         )

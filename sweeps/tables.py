@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,6 +27,8 @@ from trainables.metrics import (
     TEACHER_FLOPS_AMORTISED,
     on_test,
 )
+
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 _STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 
@@ -61,15 +64,21 @@ def sweep_panel(sweep: str, history: History, file: Mapping[str, Any], note: str
         if cap != "trials":
             facts.add_row(cap, f"{spent[cap]:.3g} of {caps[cap]:.3g}", f"{spent[cap] / caps[cap]:.1%} used")
     facts.add_row("", "", ProgressBar(total=caps[first], completed=spent[first], width=60))
-    on_front = front(history.trials.values(), goals, constraints_of(file))
-    facts.add_row("front", str(len(on_front)), _best_values(history, file))
+    if on_front := front(history.trials.values(), goals, constraints_of(file)):
+        facts.add_row("front", str(len(on_front)), _best_values(history, file))
     facts.add_row("cost", quantity(COST_S, cost_so_far(history)), "modelled, on the reference device")
     facts.add_row("time", clock(elapsed(history).total_seconds()), _left(history, done, budget, now))
     return Panel(Group(facts, Text(note, style="dim")), title=sweep, title_align="left")
 
 
-def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varying: Sequence[str]) -> Table:
-    """Trials in their order: goals, the test values of the same measures, and what varies.
+def trials_table(
+    title: str,
+    trials: Sequence[TrialRecord],
+    goals: Goals,
+    varying: Sequence[str],
+    first: Mapping[str, Sequence[str]] = NOTHING,
+) -> Table:
+    """Trials in their order: columns of the caller's own, goals, the test values of the same measures, and what varies.
 
     A part of which there are several members has one column: the member, and which of its values vary.
     """
@@ -77,15 +86,16 @@ def trials_table(title: str, trials: Sequence[TrialRecord], goals: Goals, varyin
     table.add_column("trial", justify="right")
     tests = [on_test(goal) for goal in goals if any(on_test(goal) in trial.metrics for trial in trials)]
     columns = dict.fromkeys(_column(path, varying) for path in varying)
-    for name in (*goals, *tests):
+    for name in (*first, *goals, *tests):
         table.add_column(_heading(name), justify="right", no_wrap=True)
     for column in columns:
         member = column not in varying
         table.add_column(_heading(column), justify="left" if member else "right", no_wrap=not member)
-    for trial in trials:
+    for place, trial in enumerate(trials):
         values = [quantity(name, trial.metrics[name]) if name in trial.metrics else "-" for name in (*goals, *tests)]
         config = flat(trial.config)
-        table.add_row(str(trial.number), *values, *(_cell(column, config, varying) for column in columns))
+        own = [cells[place] for cells in first.values()]
+        table.add_row(str(trial.number), *own, *values, *(_cell(column, config, varying) for column in columns))
     return table
 
 

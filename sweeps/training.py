@@ -7,8 +7,10 @@ from pathlib import Path
 import ray
 import torch
 
+from sweeps.confirmation.plan import CONFIRMS, aims_of
+from sweeps.confirmation.replication import Replication
 from sweeps.described import Described
-from sweeps.driver import Driver
+from sweeps.driver import Driver, Search
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.search.planning import search_of
@@ -36,14 +38,18 @@ def train(
     """
     torch.set_num_threads(1)  # more would spin on the cores that the slots start on
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
-    file = sweep.file
     with Slots(plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
-        search = search_of(sweep.space, file, ledger.history.trials)
-        driver = Driver(ledger, file, search, slots.plan.slots, SlotPool(slots))
+        driver = Driver(ledger, sweep.file, _search(ledger, sweep), slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
         return driver.cut
+
+
+def _search(ledger: Ledger, sweep: Described) -> Search:
+    if CONFIRMS in ledger.spec:
+        return Replication(ledger.spec[CONFIRMS], aims_of(ledger.spec))
+    return search_of(sweep.space, sweep.file, ledger.history.trials)
 
 
 def plan(sweep: Described) -> SlotPlan:

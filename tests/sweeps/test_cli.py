@@ -288,3 +288,15 @@ def test_validate_warns_of_each_kind_of_trial_that_is_hardly_meant() -> None:
     assert re.match(r"in \d+ of 100 random trials: no positive can score above one half", unreachable)
     assert "a positive may be among its own anchor's negatives" in own_negatives
     assert json.loads(invoke("validate", "search_spaces/prototypes.yaml", "--json").stdout)["cautions"] == []
+
+
+def test_a_lone_number_bounds_a_goal_and_the_goal_without_a_bound_decides(storage: Path) -> None:
+    front = json.loads(invoke("front", "smoke-1", "--storage", storage, "--json").stdout)
+    cost, accuracy = front[1]["metrics"]["compute/cost_s"], front[1]["metrics"]["transfer/knn_top1"]
+
+    def best(*bounds: str) -> int:
+        return int(json.loads(invoke("best", "smoke-1", "--storage", storage, *bounds, "--json").stdout)["trial"])
+
+    assert best("--budget", str(cost)) == best("--at-most", f"compute/cost_s={cost}") == front[1]["trial"]
+    assert best("--min-accuracy", str(accuracy)) == best("--at-least", str(accuracy)) == front[1]["trial"]
+    assert best("--min-accuracy", "0", "--knee") == best() == best("--knee")
