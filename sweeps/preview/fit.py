@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from search_spaces.policies import Bound, Resources
+from search_spaces.policies import Resources
 from sweeps.preview.foresight import PlannedTrial
 
 #: A leaf explains misfits if of the trials that have such a value at least this share are misfits.
@@ -35,12 +35,6 @@ def misfits(trials: Sequence[PlannedTrial], fits: Callable[[PlannedTrial], bool]
     """Those of the trials that do not fit."""
     found = [trial for trial in trials if not fits(trial)]
     return Misfits(len(found) / len(trials), _in_common(found, trials))
-
-
-def keeps(bound: Bound, value: float) -> bool:
-    """Whether a value lies within a bound."""
-    low_enough = bound.at_most is None or value <= bound.at_most
-    return low_enough and (bound.at_least is None or value >= bound.at_least)
 
 
 def _in_common(found: Sequence[PlannedTrial], trials: Sequence[PlannedTrial]) -> str | None:

@@ -11,6 +11,7 @@ import torch
 
 from search_spaces.policies import Bound, Budget
 from search_spaces.sweep_file import LoadedSweep
+from sweeps.constraints import planned
 from sweeps.outline import cautions, most_trials
 from sweeps.preview import fit
 from sweeps.preview.caps import ending, trials_by_cap, trials_in_all
@@ -23,7 +24,7 @@ from sweeps.preview.totals import total
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
 from sweeps.refusals import Refusal
 from trainables.config import TrialConfig
-from trainables.metrics import COST_S, FLOPS, PEAK_BYTES, PLANNED_METRICS
+from trainables.metrics import COST_S, FLOPS, PEAK_BYTES
 
 _PER_TRIAL = (COST_S, FLOPS, PEAK_BYTES)
 #: The caps of a budget on planned compute.
@@ -154,17 +155,16 @@ def _wall(
 
 
 def _fit(loaded: LoadedSweep, foresight: Foresight, memory: float) -> dict[str, Any]:
-    trials = foresight.sample
-    planned = {metric: bound for metric, bound in loaded.file.constraints.items() if metric in PLANNED_METRICS}
+    trials, bounds = foresight.anywhere, planned(loaded.file.constraints)
 
     def keeps(metric: str, bound: Bound) -> fit.Misfits:
-        return fit.misfits(trials, lambda trial: fit.keeps(bound, trial.compute[metric]))
+        return fit.misfits(trials, lambda trial: bound.excess(trial.compute[metric]) <= 0)
 
     return {
         "trials": len(trials),
         "memory_bytes": memory,
         "too_large": asdict(fit.misfits(trials, lambda trial: trial.compute[PEAK_BYTES] <= memory)),
-        "constraints": {metric: asdict(keeps(metric, bound)) for metric, bound in planned.items()},
+        "constraints": {metric: asdict(keeps(metric, bound)) for metric, bound in bounds.items()},
     }
 
 

@@ -1,9 +1,8 @@
 """Which part of a space does not fit, and why."""
 
-import pytest
 
-from search_spaces.policies import Bound, Resources
-from sweeps.preview.fit import keeps, memory_bytes, misfits
+from search_spaces.policies import Resources
+from sweeps.preview.fit import memory_bytes, misfits
 from sweeps.preview.foresight import foresee
 from tests.sweeps.plain_slot import smoke
 from trainables.metrics import PEAK_BYTES
@@ -30,11 +29,6 @@ def test_a_range_explains_by_an_end() -> None:
     sizes = sorted(trial.config.memory.size for trial in TRIALS)
     found = misfits(TRIALS, lambda trial: trial.config.memory.size < sizes[40])
     assert found.all_have == f"memory.size >= {sizes[40]} (100% of such trials)"
-
-
-@pytest.mark.parametrize(("value", "kept"), [(0.9, False), (1.0, True), (2.0, True), (2.1, False)])
-def test_a_bound_holds_its_ends(value: float, kept: bool) -> None:
-    assert keeps(Bound(at_least=1.0, at_most=2.0), value) is kept
 
 
 def test_workers_share_the_memory_of_the_machine() -> None:

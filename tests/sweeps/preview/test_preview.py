@@ -16,7 +16,7 @@ from tests.sweeps.test_cli import invoke
 SETTINGS = (
     "search={name: random}",
     "budget={trials: 30, cost_s: 0.02, wall_hours: 5}",
-    "constraints={compute/peak_bytes: {at_most: 40000}}",
+    "constraints={compute/peak_bytes: {at_most: 200000}}",
 )
 
 
