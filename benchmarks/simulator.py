@@ -92,10 +92,3 @@ class Hypervolume:
 
     def _of(self, points: NDArray[np.float64]) -> float:
         return float(moocore.hypervolume(points, ref=self._reference))
-
-
-def seen_front(table: Table, seed: int, configs: Sequence[int]) -> list[int]:
-    """Those of these configs that no other beats, by what a searcher saw of them."""
-    some = list(configs)
-    points = np.stack([table.cost_C[some], -table.accuracy_CSR[some, seed, -1]], axis=1)
-    return [config for config, kept in zip(some, moocore.is_nondominated(points), strict=True) if kept]
