@@ -87,4 +87,4 @@ class Ours:
         self._driver.take_in(Ended(**at, state="complete", metrics={ACCURACY: accuracy}))
 
     def front(self) -> list[int]:
-        return [trial.number for trial in front(self._ledger.history.trials.values(), self._goals)]
+        return [trial.number for trial in front(self._ledger.history.trials.values(), self._goals, {})]

@@ -6,7 +6,7 @@ Each repeat replays a sweep of `benchmarks/digits_table.yaml` in the simulator (
 trials under way at a time: a searcher is told accuracies of one of the three seeds, the truth is the mean of all three.
 Printed is the modelled cost, in seconds of the reference device and with all stopped trials, until the complete trials
 have 95 % of the hypervolume of the true front: median and quartiles, and a 95 % interval of the median by bootstrap; a
-repeat that does not get there within the cost of 400 mean trials counts as infinite. A trial counts by its true value,
+repeat that does not get there within the cost of 150 mean trials counts as infinite. A trial counts by its true value,
 not by the one seed that was seen: to tell those apart is what `python -m sweeps confirm` is for. Beside it: how many
 repeats got there, trials trained to their end and stopped by then, and false front members: how many trials that were
 stopped the searcher itself shows as its front, per sweep.
@@ -34,7 +34,7 @@ from benchmarks.rivals import Optuna, RayTune, SyneTune
 from benchmarks.simulator import Hypervolume, Searcher, Trace, simulate
 from benchmarks.table import SEEDS, Table
 
-SLOTS, SHARE, MEAN_TRIALS = 4, 0.95, 400
+SLOTS, SHARE, MEAN_TRIALS = 4, 0.95, 150
 OURS = "ours: cost_aware, stopping"
 
 Made = Callable[[Table, int], Searcher]

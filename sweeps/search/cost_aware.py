@@ -9,7 +9,6 @@ they are, and what a stopped trial reached at its rungs as measurements at a fid
 """
 
 import itertools
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -44,6 +43,7 @@ class Known(Protocol):
     """What is looked at of a trial: `sweeps.ledger.history.TrialRecord` is one."""
 
     state: TrialState
+    config_digest: str
     parameters: dict[str, Any]
     distributions: dict[str, str]
     compute: dict[str, float]
@@ -78,23 +78,27 @@ class CostAwareSearch:
         None if of all that were drawn none may be trained.
         """
         seed = trial_seed(self._config.seed, number)
-        points = self._fresh(trials, seed)
-        if not points:
+        drawn = self._fresh(trials, seed)
+        if not drawn:
             return None
-        plans = [planned_metrics(TrialConfig.model_validate(point.config)) for point in points]
+        points = [point for point, _ in drawn]
+        plans = [planned_metrics(config) for _, config in drawn]
         cost = np.array([plan[COST_S] for plan in plans])
         if len(trials) < self._config.startup_trials or not any(trial.state == "complete" for trial in trials):
             return random.Random(seed).choices(points, weights=list(1 / cost))[0]
         axis = np.array([self._axis(plan) for plan in plans])
         return points[int(np.argmax(self._gain(trials, points, axis, seed) / cost))]
 
-    def _fresh(self, trials: Sequence[Known], seed: int) -> list[Point]:
+    def _fresh(self, trials: Sequence[Known], seed: int) -> list[tuple[Point, TrialConfig]]:
         """Candidates, none of which was tried: a trial repeats itself exactly. All of them if there is no other."""
         drawn = itertools.islice(self._space.sample(seed), _DRAWS * self._config.candidates)
         allowed = (point for point in drawn if self._may_train is None or self._may_train(point.config))
-        candidates = {_key(point): point for point in itertools.islice(allowed, self._config.candidates)}
-        tried = {_key(trial) for trial in trials}
-        return [point for key, point in candidates.items() if key not in tried] or list(candidates.values())
+        candidates = {}
+        for point in itertools.islice(allowed, self._config.candidates):
+            config = TrialConfig.model_validate(point.config)
+            candidates[config.digest()] = (point, config)
+        tried = {trial.config_digest for trial in trials}
+        return [drawn for digest, drawn in candidates.items() if digest not in tried] or list(candidates.values())
 
     def _gain(self, trials: Sequence[Known], points: Sequence[Point], axis: Vector, seed: int) -> Vector:
         seen = [self._sign * value for trial in trials for _, value in _values(trial, self._measure)]
@@ -173,7 +177,3 @@ def _values(trial: Known, metric: str) -> Iterator[tuple[float, float]]:
             yield report.fidelity, report.metrics[metric]
     if trial.state == "complete":
         yield 1.0, trial.metrics[metric]
-
-
-def _key(trial: Known | Point) -> str:
-    return json.dumps(trial.parameters, sort_keys=True)

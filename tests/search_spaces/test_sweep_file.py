@@ -129,7 +129,7 @@ WRONG = [
         "loosen it",
     ),
     ("resources.slots=many", "resources.slots", "a whole number, or must be one of: auto", "without quotes"),
-    ("search={name: tpw}", "search.name", "one of: tpe, nsga2, random, gp, grid", "`tpe`"),
+    ("search={name: tpw}", "search.name", "one of: tpe, cost_aware, nsga2, random, gp, grid", "`tpe`"),
     ("stop={name: non_dominated, keep: 1}", "stop.keep", "less than 1", "below 1"),
     ("trial=3", "trial", "a mapping", "a mapping"),
     ("trial.memory.sise=3", "trial.memory.sise", "no such key", "`size`"),
@@ -152,6 +152,23 @@ def test_a_wrong_override_is_one_problem_on_the_command_line(
     assert problem.where == "--set"
     assert rule in problem.rule
     assert fix in problem.fix
+
+
+@pytest.mark.parametrize(
+    "goals",
+    [
+        "{transfer/knn_top1: maximize, transfer/linear_top1: maximize}",
+        "{compute/cost_s: minimize}",
+        "{transfer/knn_top1: maximize, compute/cost_s: maximize}",
+    ],
+)
+def test_cost_aware_is_offered_for_one_measure_and_what_it_costs(tmp_path: Path, goals: str) -> None:
+    [problem] = problems(tmp_path, "search={name: cost_aware}", f"goals={goals}")
+    assert problem.path == "search.name"
+    assert "one measure" in problem.rule
+    assert "search with tpe" in problem.fix
+    good = "goals={transfer/knn_top1: maximize, compute/train_flops: minimize}"
+    assert loaded(tmp_path, "search={name: cost_aware}", good).file.search.name == "cost_aware"
 
 
 def test_gp_is_offered_without_stopping_only(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Which part of a space does not fit, and why."""
 
-
 from search_spaces.policies import Resources
 from sweeps.preview.fit import memory_bytes, misfits
 from sweeps.preview.foresight import foresee

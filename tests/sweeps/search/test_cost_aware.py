@@ -1,6 +1,5 @@
 """The search that knows the cost: its gain against chance, its model, and what it chooses."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +28,7 @@ class Trial:
 
     number: int
     config: dict[str, Any]
+    config_digest: str
     parameters: dict[str, Any]
     distributions: dict[str, str]
     compute: dict[str, float]
@@ -55,8 +55,10 @@ def serial(
     for number in range(len(trials), until):
         suggestion = search.ask(number)
         assert suggestion is not None
-        compute = planned_metrics(TrialConfig.model_validate(suggestion.config))
-        trial = Trial(number, suggestion.config, suggestion.parameters, suggestion.distributions, compute)
+        config = TrialConfig.model_validate(suggestion.config)
+        parts = suggestion.config, config.digest(), suggestion.parameters, suggestion.distributions
+        trial = Trial(number, *parts, planned_metrics(config))
+        compute = trial.compute
         value = {"accuracy": accuracy(trial.config), "batch": float(trial.config["batch_size"])}
         report = Reported(trial=number, attempt=1, rung=0, step=1, fidelity=0.5, metrics=value)
         trial.reports[0] = report
@@ -129,7 +131,7 @@ def test_a_restarted_search_goes_on_as_if_nothing_had_happened() -> None:
 def test_it_repeats_nothing_and_finds_more_for_its_cost_than_chance() -> None:
     trials: dict[int, Trial] = {}
     configs = serial(trials, 40)
-    assert len({json.dumps(trial.parameters, sort_keys=True) for trial in trials.values()}) == 40
+    assert len({trial.config_digest for trial in trials.values()}) == 40
     drawn = [point.config for _, point in zip(range(40), SPACE.sample(1), strict=False)]
     ours, chance = ([_price(config) for config in some] for some in (configs, drawn))
     assert sum(ours) < sum(chance), "cheap ones are tried more often"
