@@ -42,14 +42,15 @@ Made = Callable[[Table, int], Searcher]
 
 def ours(search: str, stop: str = "none") -> Made:
     def made(table: Table, seed: int) -> Searcher:
-        return Ours(table, SLOTS, [f"search={{name: {search}, seed: {seed}}}", f"stop={{name: {stop}}}"])
+        seeded = "" if search.startswith("grid") else f", seed: {seed}"
+        return Ours(table, SLOTS, [f"search={{name: {search}{seeded}}}", f"stop={{name: {stop}}}"])
 
     return made
 
 
 SEARCHERS: dict[str, Made] = {
     "random": ours("random"),
-    "grid, in a random order": lambda table, seed: Optuna(table, optuna.samplers.BruteForceSampler(seed=seed)),
+    "grid": ours("grid, points: 5"),
     "Optuna TPE": lambda table, seed: Optuna(table, optuna.samplers.TPESampler(seed=seed)),
     "Optuna NSGA-II": lambda table, seed: Optuna(table, optuna.samplers.NSGAIISampler(seed=seed)),
     "Optuna GP": lambda table, seed: Optuna(table, optuna.samplers.GPSampler(seed=seed)),
