@@ -93,7 +93,7 @@ def drive(
             within = larger(within, budget, ledger.history)
         elif ledger.history.closed == "done":
             return True
-        if seconds_left(within, ledger.history, datetime.now(UTC)) <= 0:
+        if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
         mirror = tracking(ledger.sweep, ledger.spec, storage)
         with _signals_interrupt():
