@@ -139,13 +139,16 @@ class Bound(Config):
     at_least: float | None = None
     at_most: float | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the most, infinite where there is none."""
+        low = -math.inf if self.at_least is None else self.at_least
+        return low, math.inf if self.at_most is None else self.at_most
+
     def excess(self, value: float) -> float:
         """By how much a value breaks the bound: 0 or less if it keeps it, infinite if it is NaN."""
-        if math.isnan(value):
-            return math.inf
-        low = -math.inf if self.at_least is None else self.at_least - value
-        high = -math.inf if self.at_most is None else value - self.at_most
-        return max(low, high)
+        low, high = self.ends
+        return math.inf if math.isnan(value) else max(low - value, value - high)
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -169,6 +172,10 @@ class Resources(Config):
     workers: int = Field(1, ge=1, le=10_000)
     cpus_per_worker: int = Field(1, ge=1, le=10_000)
     gpus_per_worker: float = Field(0, ge=0, le=1_000)
+
+    def devices(self, slots: int) -> float:
+        """How many devices so many slots hold: GPUs, or without any a worker's share of CPUs each."""
+        return slots * self.workers * (self.gpus_per_worker or 1.0)
 
     def slots_in(self, cpus: float, gpus: float) -> int:
         """How many slots these are where there are so many CPUs and GPUs; what is asked for, even if it has no room."""

@@ -17,7 +17,6 @@ import yaml
 from rich.console import Console
 
 from search_spaces.policies import Budget
-from sweeps.bounds import parsed_bounds
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
@@ -26,6 +25,7 @@ from sweeps.front import front as front_of
 from sweeps.ids import check_id, new_id, newest
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, redacted, refusals
 from sweeps.spending import in_force, used
 from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
@@ -144,7 +144,7 @@ def resume(
     """
     with refusals():
         chosen = check_id(sweep) if sweep else newest(storage)
-        given = _numbers(budget, "a budget is cap=number", "cost_s=100")
+        given = named_numbers(budget, "a budget is cap=number", "cost_s=100")
     _drive(storage, chosen, accept_changed_code=accept_changed_code, budget=given)
 
 
@@ -366,17 +366,6 @@ def _record(trial: TrialRecord, confirmation: Confirmation | None) -> dict[str, 
     point = confirmation and confirmation.of(trial.number)
     record = {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
     return {**record, "confirmed": point.to_json() if point else None}
-
-
-def _numbers(texts: list[str], rule: str, example: str) -> dict[str, float]:
-    numbers = {}
-    for text in texts:
-        name, _, value = text.rpartition("=")
-        try:
-            numbers[name] = int(value) if value.isdecimal() else float(value)
-        except ValueError:
-            raise Refusal(f"{rule}, and {text!r} is not; write {example}, say") from None
-    return numbers
 
 
 def _print_json(value: Any) -> None:

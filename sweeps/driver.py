@@ -1,16 +1,16 @@
 """The driver: turns suggestions into trials and events into records. The one place where a sweep is moved on."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 from search_spaces.sweep_file import SweepFile
-from sweeps.events import Ended, Granted, Lost, Planned, Reported, SlotEvent, TrialState
+from sweeps.events import Ended, Granted, Lost, Planned, Reported, SlotEvent
 from sweeps.ledger.history import TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import planned_compute
-from sweeps.search.study import Record, Suggestion
+from sweeps.search.protocol import Search
 from sweeps.slots.state import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
 from sweeps.stopping import judge
@@ -41,19 +41,6 @@ class Pool(Protocol):
 
     def forget(self, trial: int) -> None:
         """The trial's end is on record: nobody will ask for its events again."""
-
-
-class Search(Protocol):
-    """What the driver asks: of a search of the space, or of fresh seeds for a front."""
-
-    def restore(self, records: Iterable[Record]) -> None:
-        """Take in the trials that the ledger has."""
-
-    def ask(self, number: int) -> Suggestion | None:
-        """What to try as trial `number`, the next; None when there is nothing left."""
-
-    def tell(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """How a trial ended."""
 
 
 class Driver:

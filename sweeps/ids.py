@@ -1,6 +1,7 @@
-"""Ids of sweeps: checked before they become part of a path."""
+"""Ids of sweeps, checked before they become part of a path, and the folder that holds these."""
 
 import re
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -32,3 +33,13 @@ def newest(storage: Path) -> str:
             f"there is no sweep in {storage.resolve()}. Run one with `python -m sweeps run`, or give its --storage"
         )
     return max(ledgers, key=lambda path: path.stat().st_mtime).parent.name
+
+
+def make_storage(storage: Path) -> None:
+    """Make the folder that holds sweeps, if need be. Raises `Refusal` unless one may write there."""
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=storage):
+            pass
+    except OSError as error:
+        raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error

@@ -4,7 +4,6 @@ import math
 import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.described import Described
 from sweeps.events import Budgeted, Closed, Opened
+from sweeps.ids import make_storage
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
@@ -68,7 +68,8 @@ class Interrupted(BaseException):
 
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
-    _check_place(storage)
+    tracking_uri(storage)
+    make_storage(storage)
     _check_room(loaded.file.resources)
     spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": list(loaded.overrides)}
     Ledger.create(storage / sweep, sweep, spec).close()
@@ -100,7 +101,7 @@ def drive(
             described = _start(ledger, accept_changed_code)
         from sweeps.training import plan, train  # loaded by now, while Ray started
 
-        devices = plan(described).devices
+        devices = described.file.resources.devices(plan(described).slots)
         writer = MlflowWriter(storage / sweep, mirror)
         reason: Reason = "error"
         try:
@@ -146,16 +147,6 @@ def _cut(sweep: str, cut: Sequence[int]) -> str:
         f"{', '.join(f'trial {number}' for number in cut)}, begun before an interruption. To finish: "
         f"python -m sweeps resume {sweep} --budget cost_s=..., say; python -m sweeps status {sweep} shows the caps"
     )
-
-
-def _check_place(storage: Path) -> None:
-    tracking_uri(storage)
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=storage):
-            pass
-    except OSError as error:
-        raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error
 
 
 def _check_room(resources: Resources) -> None:

@@ -77,15 +77,16 @@ def begun(history: History, metric: str) -> float:
 def seconds_left(budget: Budget, history: History, now: datetime) -> float:
     """Until the first cap on time is used up by the session under way; infinite without one."""
     spent, caps = used(budget, history, now), budget.caps()
-    price, devices = budget.price_per_device_hour or 0.0, history.sessions[-1].opened.devices if history.sessions else 1
-    seconds_per_unit = {
-        "wall_hours": _HOUR_S,
-        "device_hours": _HOUR_S / devices,
-        "money": _HOUR_S / devices / price if price else math.inf,
-    }
-    return min(
-        ((caps[cap] - spent[cap]) * unit for cap, unit in seconds_per_unit.items() if cap in caps), default=math.inf
-    )
+    devices = history.sessions[-1].opened.devices if history.sessions else 1.0
+    units = seconds_per_unit(budget, devices)
+    return min(((caps[cap] - spent[cap]) * seconds for cap, seconds in units.items()), default=math.inf)
+
+
+def seconds_per_unit(budget: Budget, devices: float) -> dict[str, float]:
+    """Seconds of wall time that a unit of each cap on time comes to, where so many devices are held."""
+    price = budget.price_per_device_hour or math.inf
+    units = {"wall_hours": _HOUR_S, "device_hours": _HOUR_S / devices, "money": _HOUR_S / devices / price}
+    return {cap: seconds for cap, seconds in units.items() if cap in budget.caps()}
 
 
 def without_room(

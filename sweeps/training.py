@@ -10,10 +10,11 @@ import torch
 from sweeps.confirmation.plan import CONFIRMS, aims_of
 from sweeps.confirmation.replication import Replication
 from sweeps.described import Described
-from sweeps.driver import Driver, Search
+from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.search.planning import search_of
+from sweeps.search.protocol import Search
 from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots
 from sweeps.slots.tuning import run_trials
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool

@@ -4,15 +4,14 @@ The **true front** of some points are those that no other of them beats in expec
 training, with data, splits and everything else as it is. It says nothing of trials that are not among these points.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from sweeps.confirmation.posterior import Floats
+from sweeps.constraints import Constraints
 from sweeps.front import Goals
 from trainables.metrics import PLANNED_METRICS
 
@@ -24,7 +23,7 @@ class Aims:
     """Goals and constraints of a sweep over arrays whose last axis is `metrics`, the goals first."""
 
     goals: Goals
-    constraints: Mapping[str, Mapping[str, Any]]
+    constraints: Constraints
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -45,9 +44,8 @@ class Aims:
         """Which points keep every constraint."""
         kept = np.ones(values.shape[:-1], dtype=bool)
         for name, bound in self.constraints.items():
-            column = values[..., self.metrics.index(name)]
-            low, high = bound.get("at_least"), bound.get("at_most")
-            kept &= (column >= (-np.inf if low is None else low)) & (column <= (np.inf if high is None else high))
+            column, (low, high) = values[..., self.metrics.index(name)], bound.ends
+            kept &= (column >= low) & (column <= high)
         return kept
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims
+from sweeps.constraints import constraints_of
 from sweeps.ids import check_id
 from sweeps.ledger.errors import LedgerMissing
 from sweeps.ledger.history import History
@@ -31,8 +32,8 @@ def subject(sweep: str, storage: Path) -> str:
 
 
 def aims_of(spec: Mapping[str, Any]) -> Aims:
-    """What a sweep aims at; ledgers from before there were constraints have none."""
-    return Aims(spec["file"]["goals"], spec["file"].get("constraints", {}))
+    """What a sweep aims at."""
+    return Aims(spec["file"]["goals"], constraints_of(spec["file"]))
 
 
 def find(sweep: Ledger, storage: Path) -> Ledger | None:

@@ -12,7 +12,7 @@ from sweeps.confirmation.membership import Aims, on_front, worth_of_a_seed
 from sweeps.confirmation.posterior import Floats, draw_means, seed_deviation
 from sweeps.events import TrialState
 from sweeps.front import REPLICATE
-from sweeps.search.study import Record, Suggestion
+from sweeps.search.protocol import Record, Suggestion, check_next, in_order
 
 _DRAWS = 1000
 _LEAST = 2  # seeds of every point
@@ -21,7 +21,7 @@ _SETTLED = 0.01
 
 
 class Replication:
-    """Asked and told as `sweeps.search.study.Search` is, and rebuilt from a ledger as that one is.
+    """A search (`sweeps.search.protocol`) among points that are there.
 
     Two seeds for each point of the front; then for each neighbour that noise of the size now known may have kept off
     it; then one at a time where it should tell most (`worth_of_a_seed`), until every point is on the front or off it
@@ -50,8 +50,7 @@ class Replication:
 
         Raises ValueError for any other number.
         """
-        if number != self.trials:
-            raise ValueError(f"trials are asked for in order: the next is {self.trials}, not {number}")
+        check_next(number, self.trials)
         index = self._next_point()
         if index is None:
             return None
@@ -70,9 +69,7 @@ class Replication:
 
     def restore(self, records: Iterable[Record]) -> None:
         """Take in the trials of a ledger, in any order. Raises ValueError unless they are numbered 0, 1, 2, ..."""
-        for record in sorted(records, key=lambda record: record.number):
-            if record.number != self.trials:
-                raise ValueError(f"a ledger has every trial once: {self.trials} comes next, not {record.number}")
+        for record in in_order(records):
             self._point_of.append(record.parameters["point"])
             if record.state not in ("waiting", "running"):
                 self.tell(record.number, record.state, record.metrics)

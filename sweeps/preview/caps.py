@@ -7,7 +7,7 @@ from sweeps.preview.foresight import Foresight
 from sweeps.preview.spans import Span
 from sweeps.preview.totals import allowed
 from sweeps.preview.wall import START_S, Pace
-from trainables.metrics import COST_S, FLOPS
+from sweeps.spending import MODELLED, seconds_per_unit
 
 
 def trials_by_cap(
@@ -19,11 +19,13 @@ def trials_by_cap(
     Caps on time are left out where there is no `pace`.
     """
     caps = {"trials": Span.exactly(limit)} if math.isfinite(limit) else {}
-    for name, metric, cap in (("cost_s", COST_S, budget.cost_s), ("train_flops", FLOPS, budget.train_flops)):
-        if cap is not None:
-            caps[name] = allowed(foresight, metric, cap, spent[metric])
+    limits = budget.caps()
+    for name, metric in MODELLED.items():
+        if name in limits:
+            caps[name] = allowed(foresight, metric, limits[name], spent[metric])
     if pace is not None:
-        caps |= {name: _in_time(seconds, pace) for name, seconds in _time_caps(budget, resources, pace.slots).items()}
+        units = seconds_per_unit(budget, resources.devices(pace.slots))
+        caps |= {name: _in_time(limits[name] * seconds, pace) for name, seconds in units.items()}
     return caps
 
 
@@ -37,16 +39,6 @@ def ending(caps: dict[str, Span]) -> list[str]:
     """The caps that may end the sweep, the likeliest first."""
     most = min((span.most for span in caps.values()), default=math.inf)
     return sorted((name for name, span in caps.items() if span.least <= most), key=lambda name: caps[name].likely)
-
-
-def _time_caps(budget: Budget, resources: Resources, slots: int) -> dict[str, float]:
-    """Seconds of wall time that each cap on time comes to."""
-    devices = slots * resources.workers * (resources.gpus_per_worker or 1)
-    hours = {"wall_hours": budget.wall_hours}
-    hours["device_hours"] = None if budget.device_hours is None else budget.device_hours / devices
-    if budget.money is not None and budget.price_per_device_hour is not None:
-        hours["money"] = budget.money / budget.price_per_device_hour / devices
-    return {name: 3600 * value for name, value in hours.items() if value is not None}
 
 
 def _in_time(cap_s: float, pace: Pace) -> Span:

@@ -12,6 +12,7 @@ import torch
 from search_spaces.policies import Bound, Budget
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.constraints import planned
+from sweeps.ids import make_storage
 from sweeps.outline import cautions, most_trials
 from sweeps.preview import fit
 from sweeps.preview.caps import ending, trials_by_cap, trials_in_all
@@ -22,13 +23,11 @@ from sweeps.preview.spans import Span
 from sweeps.preview.timers import Timed, Timers
 from sweeps.preview.totals import total
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
-from sweeps.refusals import Refusal
+from sweeps.spending import MODELLED
 from trainables.config import TrialConfig
 from trainables.metrics import COST_S, FLOPS, PEAK_BYTES
 
 _PER_TRIAL = (COST_S, FLOPS, PEAK_BYTES)
-#: The caps of a budget on planned compute.
-_CAPS = {COST_S: "cost_s", FLOPS: "train_flops"}
 
 
 def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
@@ -37,20 +36,20 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
     What lies between two ends is ``{least, likely, most}``; where these are equal it is known, unless trials fail. What
     cannot be known here is None. Raises `Refusal` if `storage` is no folder to write in.
     """
-    _check_place(storage)
+    make_storage(storage)
     file, resources = loaded.file, loaded.file.resources
     slots = resources.slots_in(os.cpu_count() or 1, torch.cuda.device_count())
     memory = fit.memory_bytes(resources, slots)
     timers = _timers(loaded, slots, storage)  # they get ready while the rest is worked out
     foresight = foresee(loaded)
     simulation = simulate(file, foresight.known if foresight.all_known else [*foresight.known, *foresight.sample])
-    played = {metric: _played(simulation, metric) for metric in (COST_S, FLOPS)}
+    played = {metric: _played(simulation, metric) for metric in MODELLED.values()}
     spent = {metric: _possible(simulation, share) for metric, share in played.items()}
     timed, why = _timed(timers, foresight, memory)
     pace = Pace.of(Model.of(timed), foresight, simulation, slots) if timed else None
     limit = len(foresight.known) if foresight.all_known else most_trials(loaded) or math.inf
     caps = trials_by_cap(foresight, file.budget, resources, spent, limit, pace)
-    trials = trials_in_all(caps)
+    trials, limits = trials_in_all(caps), file.budget.caps()
     return {
         "name": file.name,
         "digest": loaded.digest,
@@ -60,21 +59,14 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
         "ended_by": ending(caps),
         "trial": {metric: {"least": foresight.least[metric], "most": foresight.most[metric]} for metric in _PER_TRIAL},
         "total": {
-            metric: _plain(_capped(total(foresight, metric, trials, share), _CAPS[metric], file.budget))
-            for metric, share in spent.items()
+            metric: _plain(total(foresight, metric, trials, spent[metric]).at_most(limits.get(cap, math.inf)))
+            for cap, metric in MODELLED.items()
         },
         "stopping": _stopping(loaded, foresight, played[COST_S]),
         "wall": _wall(pace, trials, foresight, file.budget, timed, why),
         "fit": _fit(loaded, foresight, memory),
         "cautions": cautions(loaded),
     }
-
-
-def _check_place(storage: Path) -> None:
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(f"--storage must be a folder to write in, and {storage} is not: {error}. Give another") from error
 
 
 def _timers(loaded: LoadedSweep, slots: int, storage: Path) -> Timers | None:
@@ -119,12 +111,6 @@ def _possible(simulation: Simulation, played: Span) -> Span:
     return Span(first, played.likely, 1.0)
 
 
-def _capped(span: Span, name: str, budget: Budget) -> Span:
-    """A cap is hard."""
-    cap = getattr(budget, name)
-    return span if cap is None else Span(*(min(cap, end) for end in (span.least, span.likely, span.most)))
-
-
 def _stopping(loaded: LoadedSweep, foresight: Foresight, played: Span) -> dict[str, Any]:
     config = foresight.sample[0].config
     rungs = zip(config.rung_steps(), rung_correlations(config), strict=False)
@@ -140,9 +126,8 @@ def _wall(
 ) -> dict[str, Any]:
     if pace is None:
         return {"seconds": None, "why": why}
-    seconds = wall_seconds(pace, trials, len(foresight.known))
-    if budget.wall_hours is not None:
-        seconds = Span(*(min(3600 * budget.wall_hours, end) for end in (seconds.least, seconds.likely, seconds.most)))
+    hours = math.inf if budget.wall_hours is None else budget.wall_hours
+    seconds = wall_seconds(pace, trials, len(foresight.known)).at_most(3600 * hours)
     return {
         "seconds": _plain(seconds),
         "why": None,

@@ -17,6 +17,10 @@ class Span:
         """A number that is known."""
         return cls(value, value, value)
 
+    def at_most(self, cap: float) -> "Span":
+        """The same, where nothing can exceed a cap."""
+        return Span(*(min(cap, end) for end in (self.least, self.likely, self.most)))
+
     @property
     def exact(self) -> bool:
         """Whether it is known."""

@@ -10,9 +10,9 @@ they are, and what a stopped trial reached at its rungs as measurements at a fid
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from scipy.stats import norm
 from search_spaces.policies import CostAware
 from search_spaces.space import Point, Space
 from sweeps.constraints import Constraints, kept
-from sweeps.events import Reported, TrialState
+from sweeps.events import Reported
+from sweeps.search.protocol import MayTrain, Record
 from sweeps.search.samplers import trial_seed
 from sweeps.search.surrogate import Encoding, Surrogate
 from trainables.compute import planned_metrics
@@ -30,7 +31,6 @@ from trainables.metrics import COST_S, PLANNED_METRICS
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
-MayTrain = Callable[[dict[str, Any]], bool]
 
 #: How far beyond the dearest trial the point of reference lies, in logarithms: the dear end of the front counts, too.
 _BEYOND = float(np.log(2))
@@ -39,23 +39,20 @@ _BEYOND = float(np.log(2))
 _DRAWS = 20
 
 
-class Known(Protocol):
+class Known(Record, Protocol):
     """What is looked at of a trial: `sweeps.ledger.history.TrialRecord` is one."""
 
-    state: TrialState
     config_digest: str
-    parameters: dict[str, Any]
-    distributions: dict[str, str]
     compute: dict[str, float]
-    metrics: dict[str, float]
     reports: dict[int, Reported]
 
 
-class CostAwareSearch:
-    """Chooses trials of a space by what they may add to the front for their cost.
+class CostAwareChoice:
+    """Chooses trials of a space by what they may add to the front for their cost, for `sweeps.search.points`.
 
     The goals are one measure and, as a rule, one metric of planned compute, which is minimised. `may_train` says
-    whether a config keeps the constraints that are known before.
+    whether a config keeps the constraints that are known before. `known` are the trials of the ledger by number, kept
+    up to date by whoever writes it.
     """
 
     def __init__(
@@ -65,18 +62,20 @@ class CostAwareSearch:
         config: CostAware,
         constraints: Constraints = MappingProxyType({}),
         may_train: MayTrain | None = None,
+        known: Mapping[int, Known] = MappingProxyType({}),
     ) -> None:
-        self._space, self._config, self._may_train = space, config, may_train
+        self._space, self._config, self._may_train, self._known = space, config, may_train, known
         self._constraints = {metric: bound for metric, bound in constraints.items() if metric not in PLANNED_METRICS}
         (self._measure,) = (goal for goal in goals if goal not in PLANNED_METRICS)
         self._price = next((goal for goal in goals if goal in PLANNED_METRICS), None)
         self._sign = 1.0 if goals[self._measure] == "maximize" else -1.0
 
-    def choose(self, trials: Sequence[Known], number: int) -> Point | None:
+    def __call__(self, number: int) -> Point | None:
         """Trial `number`, after all that were planned before: the same one for the same trials.
 
         None if of all that were drawn none may be trained.
         """
+        trials = [self._known[trial] for trial in range(number)]
         seed = trial_seed(self._config.seed, number)
         drawn = self._fresh(trials, seed)
         if not drawn:
@@ -130,8 +129,7 @@ class CostAwareSearch:
         for metric, bound in self._constraints.items():
             mean, deviation = self._model(trials, metric, seed)([point.parameters for point in points])
             scale = np.maximum(deviation, 1e-12)
-            low = -np.inf if bound.at_least is None else (bound.at_least - mean) / scale
-            high = np.inf if bound.at_most is None else (bound.at_most - mean) / scale
+            low, high = ((end - mean) / scale for end in bound.ends)
             probability *= norm.cdf(high) - norm.cdf(low)
         return probability
 

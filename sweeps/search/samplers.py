@@ -9,11 +9,14 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
-from search_spaces.policies import CostAware, Gp, Grid, Nsga2, Random, SearchConfig, Tpe
+from search_spaces.policies import Gp, Grid, Nsga2, Random, SearchConfig, Tpe
+
+#: The searches that are samplers of Optuna.
+SamplerConfig = Tpe | Nsga2 | Random | Gp
 
 
-def sampler_for(config: SearchConfig, number: int) -> BaseSampler | None:
-    """Optuna's sampler of trial `number`, seeded by the sweep's seed and that number; None where ours choose."""
+def sampler_for(config: SamplerConfig, number: int) -> BaseSampler:
+    """The sampler of trial `number`, seeded by the sweep's seed and that number alone."""
     match config:
         case Tpe():
             return _tpe(config, trial_seed(config.seed, number))
@@ -25,8 +28,6 @@ def sampler_for(config: SearchConfig, number: int) -> BaseSampler | None:
             return optuna.samplers.RandomSampler(seed=trial_seed(config.seed, number))
         case Gp():
             return optuna.samplers.GPSampler(seed=trial_seed(config.seed, number))
-        case Grid() | CostAware():
-            return None
         case _:
             assert_never(config)
 

@@ -1,30 +1,29 @@
-"""The search of one sweep, by ask and tell. Holds nothing that the ledger does not: `restore` rebuilds it.
+"""Search by a sampler of Optuna, in a study that is rebuilt from the ledger.
 
-The number of a trial in the study is its number in the ledger. Each suggestion is made by a fresh sampler, seeded by
-the sweep's seed and the trial's number, from what has been told: so a sweep that runs one trial at a time suggests
-after a restart exactly what it would have suggested without (``tpe``, ``cost_aware``, ``random``, ``grid``). NSGA-II
-makes no such promise: it keeps its parent populations in the study, where a restored study has none.
-
-Not thread-safe: the driver asks and tells from one thread.
+Each suggestion is made by a fresh sampler, seeded by the sweep's seed and the trial's number, from what has been told:
+so a sweep that runs one trial at a time suggests after a restart exactly what it would have suggested without (``tpe``,
+``random``). NSGA-II makes no such promise: it keeps its parent populations in the study, where a restored one has none.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from search_spaces.policies import CostAware, Grid, SearchConfig
-from search_spaces.space import Point, Space
+from search_spaces.space import Space
 from search_spaces.sweep_file import Goal
 from sweeps.constraints import Constraints, excesses
 from sweeps.events import TrialState
-from sweeps.search.cost_aware import CostAwareSearch, Known, MayTrain
-from sweeps.search.samplers import sampler_for, trial_seed
+from sweeps.search.protocol import MayTrain, Record, Suggestion, check_next, in_order
+from sweeps.search.samplers import SamplerConfig, sampler_for, trial_seed
+
+#: Draws for one trial of which none may be trained, before the search gives up.
+DRAWS = 200
 
 _STATES = {
     "waiting": OptunaState.RUNNING,
@@ -35,90 +34,66 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """What to try: the config without defaults, and what the ledger must keep for the study to be rebuilt.
+class StudySearch:
+    """Suggests what a sampler draws, and tells it what becomes of that.
 
-    `parameters` are the picks by parameter name (`search_spaces.space`), `distributions` Optuna's JSON of the range of
-    each, `sampler_attributes` what the sampler left on the trial; all of them plain JSON values.
-    """
-
-    config: dict[str, Any]
-    parameters: dict[str, Any]
-    distributions: dict[str, str]
-    sampler_attributes: dict[str, Any]
-
-
-class Record(Protocol):
-    """What a search needs to know of a trial: `sweeps.ledger.history.TrialRecord` is one."""
-
-    number: int
-    state: TrialState
-    parameters: dict[str, Any]
-    distributions: dict[str, str]
-    sampler_attributes: dict[str, Any]
-    metrics: dict[str, float]
-
-
-#: Draws for one trial of which none may be trained, before the search gives up.
-DRAWS = 200
-
-
-class Search:
-    """Suggests the trials of a space one after another, and learns from what becomes of them.
-
-    `constraints` are told to the sampler with the values of each complete trial. `may_train` says whether a config
-    keeps those that are known before; one that does not is drawn again, by a sampler of another seed. `known` are the
-    trials of the ledger by number, kept up to date by whoever writes it: a cost-aware search looks at more of them than
-    an Optuna study could hold.
+    `constraints` are told to the sampler with the values of each complete trial. A config that `may_train` refuses is
+    drawn again, by a sampler of another seed.
     """
 
     def __init__(
         self,
         space: Space,
         goals: Mapping[str, Goal],
-        config: SearchConfig,
+        config: SamplerConfig,
         constraints: Constraints = MappingProxyType({}),
         may_train: MayTrain | None = None,
-        known: Mapping[int, Known] = MappingProxyType({}),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space = space
+        self._space, self._config, self._constraints, self._may_train = space, config, constraints, may_train
         self._goals = tuple(goals)
-        self._config = config
         self._study = optuna.create_study(directions=list(goals.values()))
-        self._constraints, self._may_train, self._known = constraints, may_train, known
-        points = space.enumerate(config.points) if isinstance(config, Grid) else iter(())
-        self._grid: Iterator[Point] = (point for point in points if may_train is None or may_train(point.config))
-        self._cost_aware = (
-            CostAwareSearch(space, goals, config, constraints, may_train) if isinstance(config, CostAware) else None
-        )
-
-    @property
-    def trials(self) -> int:
-        """How many trials have been suggested; the number of the next one."""
-        return len(self._study.get_trials(deepcopy=False))
 
     def ask(self, number: int) -> Suggestion | None:
-        """The suggestion for trial `number`, which must be the next; None when a grid has no point left.
-
-        None too when of `DRAWS` draws none may be trained. Raises ValueError for any other number.
-        """
-        if number != self.trials:
-            raise ValueError(f"trials are suggested in order: the next is {self.trials}, not {number}")
-        sampler = sampler_for(self._config, number)
-        if sampler is None:
-            point = self._point(number)
-            if point is None:
-                return None
-            self._add(OptunaState.RUNNING, point.parameters, point.distributions, {}, None)
-            config: dict[str, Any] | None = point.config
-        elif self._may_train is not None:
+        """What is drawn for trial `number`; None when of `DRAWS` draws none may be trained."""
+        check_next(number, len(self._trials()))
+        if self._may_train is not None:
             config = self._drawn_until(self._may_train, number)
         else:
-            self._study.sampler = sampler
+            self._study.sampler = sampler_for(self._config, number)
             config = self._space.suggest(self._study.ask())
-        return None if config is None else self._suggestion(number, config)
+        if config is None:
+            return None
+        drawn = self._trials()[number]
+        distributions = {name: distribution_to_json(of) for name, of in drawn.distributions.items()}
+        return Suggestion(config, dict(drawn.params), distributions, dict(drawn.system_attrs))
+
+    def tell(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
+        """Trial `number` ended. Only a complete trial has its goals and constraints read from `metrics`.
+
+        Raises ValueError for a complete trial without a finite value of every goal: such a trial has failed.
+        """
+        values, broken = self._outcome(number, state, metrics)
+        if broken:
+            trial = optuna.trial.Trial(self._study, self._trials()[number]._trial_id)  # the public way to tell these
+            for metric, excess in broken.items():
+                trial.set_constraint(metric, excess)
+        self._study.tell(number, values, state=_STATES[state])
+
+    def restore(self, records: Iterable[Record]) -> None:
+        """Take in the trials of a ledger."""
+        for record in in_order(records):
+            values, broken = self._outcome(record.number, record.state, record.metrics)
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    state=_STATES[record.state],
+                    params=record.parameters,
+                    distributions={name: json_to_distribution(text) for name, text in record.distributions.items()},
+                    system_attrs=record.sampler_attributes,
+                    values=values,
+                    constraints=broken,
+                )
+            )
 
     def _drawn_until(self, may_train: MayTrain, number: int) -> dict[str, Any] | None:
         """The first of several draws that may be trained, added as trial `number`.
@@ -126,82 +101,29 @@ class Search:
         Drawn in a copy of the study: Optuna deletes no trial, and numbers are those of the ledger.
         """
         draws = optuna.create_study(directions=self._study.directions)
-        draws.add_trials(self._study.get_trials(deepcopy=False))
+        draws.add_trials(self._trials())
         for draw in range(DRAWS):
-            seeds = (
-                {"seed": trial_seed(self._config.seed, -draw)} if draw and not isinstance(self._config, Grid) else {}
-            )
-            sampler = sampler_for(self._config.model_copy(update=seeds), number)
-            assert sampler is not None
-            draws.sampler = sampler
+            seed = trial_seed(self._config.seed, -draw) if draw else self._config.seed
+            draws.sampler = sampler_for(self._config.model_copy(update={"seed": seed}), number)
             asked = draws.ask()
             config = self._space.suggest(asked)
             if may_train(config):
-                drawn = draws.get_trials(deepcopy=False)[asked.number]
-                self._add(drawn.state, drawn.params, drawn.distributions, drawn.system_attrs, None)
+                self._study.add_trial(draws.get_trials(deepcopy=False)[asked.number])
                 return config
             draws.tell(asked, state=OptunaState.FAIL)  # which no sampler looks at
         return None
 
-    def tell(self, number: int, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """Trial `number` ended. Only a complete trial has its goals and constraints read from `metrics`.
-
-        Raises ValueError for a complete trial without a finite value of every goal: such a trial has failed.
-        """
-        values = self._values(number, metrics) if state == "complete" else None
-        if state == "complete" and self._constraints:
-            told = self._study.get_trials(deepcopy=False)[number]
-            trial = optuna.trial.Trial(self._study, told._trial_id)  # the public way to tell a constraint
-            for metric, excess in excesses(self._constraints, metrics).items():
-                trial.set_constraint(metric, excess)
-        self._study.tell(number, values, state=_STATES[state])
-
-    def restore(self, records: Iterable[Record]) -> None:
-        """Take in the trials of a ledger, in any order. Raises ValueError unless they are numbered 0, 1, 2, ..."""
-        for record in sorted(records, key=lambda record: record.number):
-            if record.number != self.trials:
-                raise ValueError(f"a ledger has every trial once: {self.trials} comes next, not {record.number}")
-            next(self._grid, None)
-            distributions = {name: json_to_distribution(text) for name, text in record.distributions.items()}
-            values = self._values(record.number, record.metrics) if record.state == "complete" else None
-            state = _STATES[record.state]
-            broken = excesses(self._constraints, record.metrics) if record.state == "complete" else {}
-            self._add(state, record.parameters, distributions, record.sampler_attributes, values, broken)
-
-    def _point(self, number: int) -> Point | None:
-        if self._cost_aware is None:
-            return next(self._grid, None)
-        known = [self._known[trial] for trial in range(number)]
-        return self._cost_aware.choose(known, number)
-
-    def _values(self, number: int, metrics: Mapping[str, float]) -> list[float]:
+    def _outcome(
+        self, number: int, state: TrialState, metrics: Mapping[str, float]
+    ) -> tuple[list[float] | None, dict[str, float]]:
+        """The goals of a complete trial, and by how much it breaks each constraint."""
+        if state != "complete":
+            return None, {}
         values = [metrics.get(goal, math.nan) for goal in self._goals]
         if not all(map(math.isfinite, values)):
             shown = dict(zip(self._goals, values, strict=True))
             raise ValueError(f"trial {number}: a complete trial has a finite value of every goal, this one {shown}")
-        return values
+        return values, excesses(self._constraints, metrics)
 
-    def _add(
-        self,
-        state: OptunaState,
-        parameters: dict[str, Any],
-        distributions: dict[str, BaseDistribution],
-        attributes: dict[str, Any],
-        values: list[float] | None,
-        constraints: dict[str, float] | None = None,
-    ) -> None:
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                params=parameters,
-                distributions=distributions,
-                system_attrs=attributes,
-                values=values,
-                constraints=constraints,
-            )
-        )
-
-    def _suggestion(self, number: int, config: dict[str, Any]) -> Suggestion:
-        trial = self._study.get_trials(deepcopy=False)[number]
-        distributions = {name: distribution_to_json(of) for name, of in trial.distributions.items()}
-        return Suggestion(config, dict(trial.params), distributions, dict(trial.system_attrs))
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)

@@ -41,11 +41,6 @@ class SlotPlan:
     prepare: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def devices(self) -> float:
-        """How many devices the slots hold: GPUs, or without any a worker's share of CPUs each."""
-        return self.slots * self.workers * (self.gpus_per_worker or 1.0)
-
     def check_fits(self) -> None:
         """Raise `Refusal` if the cluster cannot hold all slots at once: the last would wait for the first to end."""
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray

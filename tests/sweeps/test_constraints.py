@@ -15,7 +15,9 @@ from sweeps.cli import app
 from sweeps.constraints import excesses, kept
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.search.study import DRAWS, Search, Suggestion
+from sweeps.search.planning import search_for
+from sweeps.search.protocol import Search, Suggestion
+from sweeps.search.study import DRAWS
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.search.test_study import GOALS, SPACE, Trial, recorded
@@ -61,7 +63,7 @@ def few_negatives(config: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=3), Nsga2(population=4), Random(), Gp(), Grid(points=2)])
 def test_every_search_hears_of_constraints_and_suggests_only_what_may_be_trained(config: SearchConfig) -> None:
-    search, ledger = Search(SPACE, GOALS, config, BOUNDS, few_negatives), list[Trial]()
+    search, ledger = search_for(SPACE, GOALS, config, BOUNDS, few_negatives), list[Trial]()
     suggestions = serial(search, 12, ledger)
     assert len(suggestions) == 12
     assert all(few_negatives(suggestion.config) for suggestion in suggestions)
@@ -73,11 +75,11 @@ def test_every_search_hears_of_constraints_and_suggests_only_what_may_be_trained
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=3), Random(), Grid(points=2)], ids=lambda config: config.name)
 def test_a_restored_search_with_constraints_goes_on_as_if_nothing_had_happened(config: SearchConfig) -> None:
-    expected = serial(Search(SPACE, GOALS, config, BOUNDS, few_negatives), 14, [])
+    expected = serial(search_for(SPACE, GOALS, config, BOUNDS, few_negatives), 14, [])
     for cut in (0, 2, 9):
         ledger: list[Trial] = []
-        before = serial(Search(SPACE, GOALS, config, BOUNDS, few_negatives), cut, ledger)
-        restored = Search(SPACE, GOALS, config, BOUNDS, few_negatives)
+        before = serial(search_for(SPACE, GOALS, config, BOUNDS, few_negatives), cut, ledger)
+        restored = search_for(SPACE, GOALS, config, BOUNDS, few_negatives)
         restored.restore(ledger)
         assert before + serial(restored, 14, ledger) == expected
 
@@ -86,7 +88,7 @@ def test_tpe_turns_to_where_constraints_are_kept() -> None:
     wanted = {"accuracy": Bound(at_least=20.0)}
     counts = []
     for bounds in ({}, wanted):
-        suggestions = serial(Search(SPACE, {"cost": "minimize"}, Tpe(startup_trials=8), bounds), 30, [])
+        suggestions = serial(search_for(SPACE, {"cost": "minimize"}, Tpe(startup_trials=8), bounds), 30, [])
         counts.append(sum(suggestion.config["negatives"]["count"] for suggestion in suggestions[15:]))
     assert counts[1] > 1.5 * counts[0], "the cheapest trials break the bound"
 
@@ -99,7 +101,7 @@ def test_a_search_of_which_nothing_may_be_trained_ends(config: SearchConfig) -> 
         asked.append(tree)
         return False
 
-    assert Search(SPACE, GOALS, config, {}, nothing).ask(0) is None
+    assert search_for(SPACE, GOALS, config, {}, nothing).ask(0) is None
     assert len({json.dumps(tree) for tree in asked}) > 20
     assert isinstance(config, Grid) or len(asked) == DRAWS
 

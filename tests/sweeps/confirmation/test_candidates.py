@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search_spaces.policies import Bound
 from sweeps.confirmation.candidates import candidates, distances
 from sweeps.confirmation.membership import Aims
 from sweeps.refusals import Refusal
@@ -39,6 +40,6 @@ def test_without_a_front_or_without_noise_there_is_nothing_to_confirm() -> None:
 
 
 def test_what_breaks_a_constraint_is_no_candidate() -> None:
-    aims = Aims(AIMS.goals, {ACCURACY: {"at_least": 0.6}, COST: {"at_least": 1.5}})
+    aims = Aims(AIMS.goals, {ACCURACY: Bound(at_least=0.6), COST: Bound(at_least=1.5)})
     trials = [trial(0, 0.5, 2), trial(1, 0.7, 2), trial(2, 0.6, 3), trial(3, 0.9, 1)]
     assert [one.number for one, _ in candidates(trials, aims)] == [1, 2]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search_spaces.policies import Bound
 from sweeps.confirmation.membership import Aims, hypervolumes, on_front, worst, worth_of_a_seed
 from tests.sweeps.confirmation.points import ACCURACY, AIMS, COST
 
@@ -13,7 +14,7 @@ def test_the_unbeaten_stand_and_equals_stand_together() -> None:
 
 
 def test_a_point_that_breaks_a_constraint_neither_stands_nor_beats() -> None:
-    aims = Aims({ACCURACY: "maximize", COST: "minimize"}, {ACCURACY: {"at_least": 0.55}, "few": {"at_most": 3.0}})
+    aims = Aims({ACCURACY: "maximize", COST: "minimize"}, {ACCURACY: Bound(at_least=0.55), "few": Bound(at_most=3.0)})
     assert aims.metrics == (ACCURACY, COST, "few")
     truths = np.array([[[0.5, 1, 0], [0.7, 2, 0], [0.9, 2, 4]]])
     assert on_front(truths, aims).tolist() == [[False, True, False]]

@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.confirmation.replication import Replication, fresh_seed
 from sweeps.events import TrialState
-from sweeps.search.study import Suggestion
+from sweeps.search.protocol import Suggestion
 from tests.sweeps.confirmation.points import ACCURACY, AIMS, COST, confirms
 
 #: Two rivals, one sure point, a neighbour within the noise and one far off.

@@ -11,8 +11,8 @@ from optuna.distributions import distribution_to_json
 from search_spaces.policies import Bound, CostAware
 from search_spaces.space import Point
 from sweeps.events import Reported, TrialState
-from sweeps.search.cost_aware import CostAwareSearch, expected_gain, staircase
-from sweeps.search.study import Search
+from sweeps.search.cost_aware import CostAwareChoice, expected_gain, staircase
+from sweeps.search.planning import search_for
 from sweeps.search.surrogate import Encoding, Surrogate
 from tests.sweeps.search.test_study import SPACE
 from trainables.compute import planned_metrics
@@ -50,7 +50,7 @@ def serial(
     may_train: Any = None,
 ) -> list[dict[str, Any]]:
     """One trial after another; every third is stopped at half of its training. A new search, as after a restart."""
-    search = Search(SPACE, goals, CostAware(startup_trials=6, candidates=60), constraints, may_train, trials)
+    search = search_for(SPACE, goals, CostAware(startup_trials=6, candidates=60), constraints, may_train, trials)
     search.restore(trials.values())
     for number in range(len(trials), until):
         suggestion = search.ask(number)
@@ -143,7 +143,7 @@ def test_what_is_known_to_be_refused_is_not_drawn_and_what_is_measured_is_learne
     assert {config["batch_size"] for config in small} == {32}
     learned = serial({}, 30, constraints={"batch": Bound(at_most=40)})[10:]
     assert sum(config["batch_size"] == 32 for config in learned) > 15
-    search = Search(SPACE, GOALS, CostAware(candidates=3), {}, lambda _: False, {})
+    search = search_for(SPACE, GOALS, CostAware(candidates=3), {}, lambda _: False, {})
     assert search.ask(0) is None
 
 
@@ -153,12 +153,13 @@ def test_one_goal_alone_is_enough() -> None:
 
 
 def test_a_measure_that_is_minimised_is_the_same_the_other_way_round() -> None:
-    search = CostAwareSearch(SPACE, {"accuracy": "minimize"}, CostAware(startup_trials=2, candidates=20))
-    other = CostAwareSearch(SPACE, {"accuracy": "maximize"}, CostAware(startup_trials=2, candidates=20))
     trials: dict[int, Trial] = {}
     serial(trials, 8)
-    mirrored = [_mirrored(trial) for trial in trials.values()]
-    assert other.choose(list(trials.values()), 8) == search.choose(mirrored, 8)
+    mirrored = {number: _mirrored(trial) for number, trial in trials.items()}
+    config = CostAware(startup_trials=2, candidates=20)
+    least = CostAwareChoice(SPACE, {"accuracy": "minimize"}, config, known=mirrored)
+    most = CostAwareChoice(SPACE, {"accuracy": "maximize"}, config, known=trials)
+    assert least(8) == most(8)
     assert trials[0].metrics["accuracy"] == -mirrored[0].metrics["accuracy"]
 
 

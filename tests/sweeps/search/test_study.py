@@ -11,8 +11,9 @@ from search_spaces.policies import Gp, Grid, Nsga2, Random, SearchConfig, Tpe
 from search_spaces.space import Space
 from search_spaces.sweep_file import Goal
 from sweeps.events import TrialState
+from sweeps.search.planning import search_for
+from sweeps.search.protocol import Search, Suggestion
 from sweeps.search.samplers import trial_seed
-from sweeps.search.study import Search, Suggestion
 from trainables.config import TrialConfig
 
 GOALS: dict[str, Goal] = {"accuracy": "maximize", "cost": "minimize"}
@@ -79,21 +80,21 @@ def serial(search: Search, trials: int, ledger: list[Trial]) -> list[Suggestion]
 @pytest.mark.parametrize("goals", [GOALS, {"accuracy": GOALS["accuracy"]}], ids=["two goals", "one goal"])
 @pytest.mark.parametrize("config", [Tpe(startup_trials=5), Random(), Grid(points=2)], ids=lambda config: config.name)
 def test_a_restored_search_goes_on_as_if_nothing_had_happened(config: SearchConfig, goals: Mapping[str, Goal]) -> None:
-    expected = serial(Search(SPACE, goals, config), 24, [])
+    expected = serial(search_for(SPACE, goals, config), 24, [])
     assert len(expected) == 24
     for cut in (0, 3, 11, 20):
         ledger: list[Trial] = []
-        before = serial(Search(SPACE, goals, config), cut, ledger)
-        restored = Search(SPACE, goals, config)
+        before = serial(search_for(SPACE, goals, config), cut, ledger)
+        restored = search_for(SPACE, goals, config)
         restored.restore(reversed(ledger))
         assert before + serial(restored, 24, ledger) == expected
 
 
 def test_the_study_matters_to_tpe_and_its_attributes_are_kept() -> None:
     ledger: list[Trial] = []
-    told = serial(Search(SPACE, GOALS, Tpe(startup_trials=5)), 24, ledger)
+    told = serial(search_for(SPACE, GOALS, Tpe(startup_trials=5)), 24, ledger)
     assert any(trial.sampler_attributes for trial in ledger)
-    untold = Search(SPACE, GOALS, Tpe(startup_trials=5))
+    untold = search_for(SPACE, GOALS, Tpe(startup_trials=5))
     suggestions = [untold.ask(number) for number in range(24)]
     assert suggestions[:5] == told[:5]
     assert suggestions[12:] != told[12:]
@@ -102,7 +103,7 @@ def test_the_study_matters_to_tpe_and_its_attributes_are_kept() -> None:
 def test_tpe_learns_from_pruned_trials_and_not_from_failed_ones() -> None:
     after: dict[TrialState, list[Suggestion | None]] = {}
     for state in ("pruned", "failed", "running"):
-        search = Search(SPACE, GOALS, Tpe(startup_trials=3))
+        search = search_for(SPACE, GOALS, Tpe(startup_trials=3))
         for number in range(5):
             search.ask(number)
             if state != "running":
@@ -114,16 +115,15 @@ def test_tpe_learns_from_pruned_trials_and_not_from_failed_ones() -> None:
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=5), Random()], ids=lambda config: config.name)
 def test_trials_under_way_are_restored_and_can_be_told(config: SearchConfig) -> None:
-    search, ledger = Search(SPACE, GOALS, config), list[Trial]()
+    search, ledger = search_for(SPACE, GOALS, config), list[Trial]()
     serial(search, 12, ledger)
     for number in (12, 13):
         suggestion = search.ask(number)
         assert suggestion is not None
         ledger.append(recorded(number, suggestion))
     ledger[-1].state = "waiting"
-    restored = Search(SPACE, GOALS, config)
+    restored = search_for(SPACE, GOALS, config)
     restored.restore(ledger)
-    assert restored.trials == 14
     assert restored.ask(14) == search.ask(14)
     for each in (search, restored):
         each.tell(13, "complete", {"accuracy": 1.0, "cost": 2.0, "other": 3.0})
@@ -134,7 +134,7 @@ def test_trials_under_way_are_restored_and_can_be_told(config: SearchConfig) -> 
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=3), Nsga2(population=4), Random(), Gp(), Grid(points=2)])
 def test_every_search_bears_all_states_and_its_trials_differ(config: SearchConfig) -> None:
-    suggestions = serial(Search(SPACE, GOALS, config), 16, [])
+    suggestions = serial(search_for(SPACE, GOALS, config), 16, [])
     assert len({json.dumps(suggestion.config) for suggestion in suggestions}) > 12
     for suggestion in suggestions:
         TrialConfig.model_validate_json(json.dumps(suggestion.config), strict=True)
@@ -142,23 +142,23 @@ def test_every_search_bears_all_states_and_its_trials_differ(config: SearchConfi
 
 def test_a_grid_visits_every_point_once_and_ends() -> None:
     points = [point.config for point in SPACE.enumerate(2)]
-    search, ledger = Search(SPACE, GOALS, Grid(points=2)), list[Trial]()
+    search, ledger = search_for(SPACE, GOALS, Grid(points=2)), list[Trial]()
     assert [suggestion.config for suggestion in serial(search, 10_000, ledger)] == points
     assert search.ask(len(points)) is None
-    restored = Search(SPACE, GOALS, Grid(points=2))
+    restored = search_for(SPACE, GOALS, Grid(points=2))
     restored.restore(ledger)
     assert restored.ask(len(points)) is None
 
 
 def test_suggestions_depend_on_seed_and_number() -> None:
-    by_seed = [Search(SPACE, GOALS, Random(seed=seed)).ask(0) for seed in (0, 0, 1)]
+    by_seed = [search_for(SPACE, GOALS, Random(seed=seed)).ask(0) for seed in (0, 0, 1)]
     assert by_seed[0] == by_seed[1] != by_seed[2]
     assert len({trial_seed(seed, number) for seed in range(30) for number in range(30)}) == 900
 
 
 @pytest.mark.parametrize("metrics", [{}, {"accuracy": 1.0}, {"accuracy": 1.0, "cost": float("nan")}])
 def test_a_complete_trial_has_every_goal(metrics: dict[str, float]) -> None:
-    search = Search(SPACE, GOALS, Random())
+    search = search_for(SPACE, GOALS, Random())
     search.ask(0)
     with pytest.raises(ValueError, match="finite value of every goal"):
         search.tell(0, "complete", metrics)
@@ -169,10 +169,10 @@ def test_a_complete_trial_has_every_goal(metrics: dict[str, float]) -> None:
 def test_a_ledger_with_holes_is_refused(numbers: list[int]) -> None:
     records = [Trial(number, "failed", {}, {}, {}) for number in numbers]
     with pytest.raises(ValueError, match="every trial once"):
-        Search(SPACE, GOALS, Random()).restore(records)
+        search_for(SPACE, GOALS, Random()).restore(records)
 
 
 def test_trials_are_asked_for_in_order() -> None:
-    ask: Callable[[int], Suggestion | None] = Search(SPACE, GOALS, Random()).ask
+    ask: Callable[[int], Suggestion | None] = search_for(SPACE, GOALS, Random()).ask
     with pytest.raises(ValueError, match="next is 0, not 1"):
         ask(1)
