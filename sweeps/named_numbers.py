@@ -25,7 +25,7 @@ def parsed_bounds(texts: Iterable[str], goals: Goals, way: Goal) -> dict[str, fl
     Raises `Refusal` for what is no bound, and for a bound on a test metric.
     """
     first = next((goal for goal in goals if goals[goal] == way), "")
-    given = named_numbers(texts, "a bound is metric=number", "transfer/knn_top1=0.6")
+    given = named_numbers(texts, "a bound is metric=number", f"{next(iter(goals))}=0.6")
     bounds = {name or first: value for name, value in given.items()}
     for name, value in bounds.items():
         if not name:

@@ -61,8 +61,8 @@ def few_negatives(config: Mapping[str, Any]) -> bool:
     return config["negatives"]["count"] <= 60
 
 
-@pytest.mark.parametrize("config", [Tpe(startup_trials=3), Nsga2(population=4), Random(), Gp(), Grid(points=2)])
-def test_every_search_hears_of_constraints_and_suggests_only_what_may_be_trained(config: SearchConfig) -> None:
+@pytest.mark.parametrize("config", [Tpe(startup_trials=3), Nsga2(population=4), Random(), Gp()])
+def test_every_sampler_hears_of_constraints_and_suggests_only_what_may_be_trained(config: SearchConfig) -> None:
     search, ledger = search_for(SPACE, GOALS, config, BOUNDS, few_negatives), list[Trial]()
     suggestions = serial(search, 12, ledger)
     assert len(suggestions) == 12
@@ -71,6 +71,13 @@ def test_every_search_hears_of_constraints_and_suggests_only_what_may_be_trained
         expected = {"accuracy": 10.0 - record.metrics["accuracy"]} if record.state == "complete" else {}
         assert trial.constraints == expected
     assert len({json.dumps(suggestion.config) for suggestion in suggestions}) > 9
+
+
+def test_a_grid_suggests_only_what_may_be_trained_and_nothing_twice() -> None:
+    everything = serial(search_for(SPACE, GOALS, Grid(points=3)), 1000, [])
+    allowed = [suggestion for suggestion in everything if few_negatives(suggestion.config)]
+    assert 3 < len(allowed) < len(everything)
+    assert serial(search_for(SPACE, GOALS, Grid(points=3), BOUNDS, few_negatives), 1000, []) == allowed
 
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=3), Random(), Grid(points=2)], ids=lambda config: config.name)
