@@ -1,42 +1,58 @@
 """The product's own search and stopping in the simulator: its driver, its search, its rules; nothing is trained."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from benchmarks.table import ACCURACY, FIDELITIES, SWEEP_FILE, Table, swept
-from search_spaces.nodes import Draw
+from benchmarks.table import ACCURACY, FIDELITIES, POINTS, SWEEP_FILE, Table
+from search_spaces.nodes import Draw, even_numbers, even_wholes
 from search_spaces.space import Space
-from search_spaces.sweep_file import load
+from search_spaces.sweep_file import SweepFile, load
 from sweeps.driver import Driver
 from sweeps.events import Ended, Opened, Reported, Started
 from sweeps.front import front
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_of
 from sweeps.slots.state import Job
+from trainables.config import TrialConfig
 from trainables.outcomes import Verdict
 
 
-class OnTheTable:
-    """A space of which every draw is moved to the closest config of the table."""
+class OnTheTable(Space):
+    """A space of which every draw is moved to a config of the table, each of which has its equal share of it."""
 
-    def __init__(self, space: Space, table: Table) -> None:
-        self._space, self._table = space, table
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._space, name)
+    @classmethod
+    def of(cls, file: SweepFile) -> Self:
+        """The space of a sweep file."""
+        return cls.parse({**file.trial, "workers": file.resources.workers}, TrialConfig)
 
     def suggest(self, draw: Draw) -> dict[str, Any]:
-        config = self._space.suggest(draw)
-        width, temperature, memory, negatives, rate = self._table.swept_C5[self._table.nearest(swept(config))].tolist()
-        return config | {
-            "student": config["student"] | {"width": int(width)},
-            "objective": config["objective"] | {"temperature": temperature},
-            "memory": config["memory"] | {"size": int(memory)},
-            "negatives": config["negatives"] | {"count": int(negatives)},
-            "optimizer": config["optimizer"] | {"learning_rate": rate},
-        }
+        return super().suggest(_InCells(draw))
+
+
+class _InCells:
+    """A draw that divides each range in as many equal cells as the table has values of it, and picks those."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self.suggest_categorical = draw.suggest_categorical
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        drawn = self._draw.suggest_float(name, low, high, step=step, log=log)
+        return even_numbers(low, high, POINTS, step=step, log=log)[_cell(drawn, low, high, log=log)]
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        drawn = self._draw.suggest_int(name, low, high, step=step, log=log)
+        return even_wholes(low, high, POINTS, step=step, log=log)[_cell(drawn, low, high, log=log)]
+
+
+def _cell(value: float, low: float, high: float, *, log: bool) -> int:
+    scale = math.log if log else float
+    return min(int((scale(value) - scale(low)) / (scale(high) - scale(low)) * POINTS), POINTS - 1)
 
 
 class Ours:
@@ -53,8 +69,7 @@ class Ours:
         fence = self._ledger.claim()
         opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         self._ledger.append(Opened(fence=fence, **opened))
-        space: Any = OnTheTable(loaded.space, table)
-        search = search_of(space, loaded.file, self._ledger.history.trials)
+        search = search_of(OnTheTable.of(loaded.file), loaded.file, self._ledger.history.trials)
         self._driver = Driver(self._ledger, loaded.file, search, slots, self)
 
     def submit_ahead(self, job: Job) -> None:
@@ -71,7 +86,7 @@ class Ours:
         if job is None:
             return None
         self._driver.take_in(Started(trial=job.trial, attempt=1, slot=0, slot_trials=0, workers=[]))
-        return job.trial, self._table.nearest(swept(job.config))
+        return job.trial, self._table.place(job.config)
 
     def reached(self, trial: int, rung: int, accuracy: float) -> bool:
         metrics = {ACCURACY: accuracy}

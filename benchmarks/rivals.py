@@ -4,8 +4,8 @@ The libraries' own samplers and schedulers, with their defaults, asked and told 
 space of `benchmarks/digits_table.yaml`. Syne Tune is no dependency: ``pip install --no-deps syne-tune==0.16.0 dill``.
 """
 
-import math
 import warnings
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,8 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from benchmarks.our_search import OnTheTable
-from benchmarks.table import FIDELITIES, SWEEP_FILE, Table, swept
+from benchmarks.table import FIDELITIES, SWEEP_FILE, Table
+from search_spaces.nodes import Choice, Leaf, Range
 from search_spaces.sweep_file import load
 
 ITERATIONS = [round(8 * fidelity) for fidelity in FIDELITIES]  # at which a trial reports: 1, 2, 4 and 8
@@ -41,12 +42,12 @@ class Optuna(Told):
         super().__init__(table)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-        self.space = OnTheTable(load(SWEEP_FILE).space, table)
+        self.space = OnTheTable.of(load(SWEEP_FILE).file)
         self.asked: list[optuna.Trial] = []
 
     def next_trial(self) -> tuple[int, int] | None:
         self.asked.append(self.study.ask())
-        return self.begun(self.table.nearest(swept(self.space.suggest(self.asked[-1]))))
+        return self.begun(self.table.place(self.space.suggest(self.asked[-1])))
 
     def reached(self, trial: int, rung: int, accuracy: float) -> bool:  # noqa: ARG002
         return True
@@ -66,7 +67,7 @@ class RayTune(Told):
         from ray.tune.search.optuna import OptunaSearch
 
         super().__init__(table)
-        self.space = OnTheTable(load(SWEEP_FILE).space, table)
+        self.space = OnTheTable.of(load(SWEEP_FILE).file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.search = OptunaSearch(self._define, metric=["accuracy", "cost"], mode=["max", "min"], seed=seed)
@@ -74,7 +75,7 @@ class RayTune(Told):
         self.last: dict[int, dict[str, float]] = {}
 
     def _define(self, trial: optuna.Trial) -> None:
-        self._drawn = self.table.nearest(swept(self.space.suggest(trial)))
+        self._drawn = self.table.place(self.space.suggest(trial))
 
     def next_trial(self) -> tuple[int, int] | None:
         self.search.suggest(str(len(self.configs)))
@@ -102,22 +103,45 @@ class RayTune(Told):
         return SimpleNamespace(trial_id=str(number))
 
 
+class Given:
+    """A draw whose picks another has made."""
+
+    def __init__(self, picks: Mapping[str, Any]) -> None:
+        self._picks = picks
+
+    def suggest_float(self, name: str, *_: Any, **__: Any) -> float:
+        return float(self._picks[name])
+
+    def suggest_int(self, name: str, *_: Any, **__: Any) -> int:
+        return int(self._picks[name])
+
+    def suggest_categorical(self, name: str, _: Sequence[Any]) -> Any:
+        return self._picks[name]
+
+
+def domain(leaf: Leaf) -> Any:
+    """What Syne Tune draws a parameter from."""
+    from syne_tune import config_space
+
+    low, high = leaf.ends[0], leaf.ends[-1]
+    match leaf:
+        case Choice():
+            return config_space.choice(list(leaf.ends))
+        case Range(at_most=()):
+            return (config_space.lograndint if leaf.kind == "int" else config_space.loguniform)(low, high)
+    return config_space.uniform(low, high)
+
+
 class SyneTune(Told):
     """`MOASHA`: random trials, of which the best third by non-dominated sorting goes on at each rung."""
 
     def __init__(self, table: Table, seed: int) -> None:
-        from syne_tune import config_space
         from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 
         super().__init__(table)
-        np.random.seed(seed)  # what its spaces draw from
-        space = {
-            "width": config_space.choice([2, 4, 7, 12]),
-            "temperature": config_space.loguniform(0.03, 0.5),
-            "memory": config_space.lograndint(64, 1083),
-            "fraction": config_space.uniform(0, 1),
-            "learning_rate": config_space.choice([0.02, 0.05, 0.1, 0.2]),
-        }
+        self.space = OnTheTable.of(load(SWEEP_FILE).file)
+        np.random.seed(seed)  # what its domains draw from
+        space = {leaf.name: domain(leaf) for leaf in self.space.leaves}
         self.scheduler = MOASHA(
             space, ["error", "cost"], time_attr="iteration", max_t=8, reduction_factor=3, random_seed=seed
         )
@@ -125,10 +149,7 @@ class SyneTune(Told):
 
     def next_trial(self) -> tuple[int, int] | None:
         drawn = self.scheduler.suggest().config
-        most = min(512, drawn["memory"])
-        negatives = math.exp(math.log(2) + drawn["fraction"] * (math.log(most) - math.log(2)))
-        chosen = drawn["width"], drawn["temperature"], drawn["memory"], negatives, drawn["learning_rate"]
-        number, config = self.begun(self.table.nearest(chosen))
+        number, config = self.begun(self.table.place(self.space.suggest(Given(drawn))))
         self.scheduler.on_trial_add(self._trial(number))
         return number, config
 

@@ -3,13 +3,13 @@
     python -m benchmarks.search_quality [--repeats 30] [--processes 2] [--only ours random ...]
 
 Each repeat replays a sweep of `benchmarks/digits_table.yaml` in the simulator (`benchmarks.simulator`), with four
-trials under way at a time: a searcher is told accuracies of one of the three seeds, the truth is the mean of all three.
-Printed is the modelled cost, in seconds of the reference device and with all stopped trials, until the complete trials
-have 95 % of the hypervolume of the true front: median and quartiles, and a 95 % interval of the median by bootstrap; a
-repeat that does not get there within the cost of 150 mean trials counts as infinite. A trial counts by its true value,
-not by the one seed that was seen: to tell those apart is what `python -m sweeps confirm` is for. Beside it: how many
-repeats got there, trials trained to their end and stopped by then, and false front members: how many trials that were
-stopped the searcher itself shows as its front, per sweep.
+trials under way at a time, on the table of one of the three seeds: a sweep has one seed, and so its true front is that
+of this seed. Printed is the modelled cost, in seconds of the reference device and with all stopped trials, until the
+complete trials have 95 % of its hypervolume: median and quartiles, and a 95 % interval of the median by bootstrap; a
+repeat that does not get there within the cost of 500 mean trials counts as infinite. Beside it: what share the same
+trials have of the true front of the mean of all seeds, how many repeats got there, trials trained to their end and
+stopped by then, and false front members: how many trials that were stopped the searcher itself shows as its front, per
+sweep.
 
 Claimed, and exit 1 if not so: the product needs at most half of the best of the others, and shows no false member.
 """
@@ -34,8 +34,19 @@ from benchmarks.rivals import Optuna, RayTune, SyneTune
 from benchmarks.simulator import Hypervolume, Searcher, Trace, simulate
 from benchmarks.table import SEEDS, Table
 
-SLOTS, SHARE, MEAN_TRIALS = 4, 0.95, 150
-OURS = "ours: cost_aware, stopping"
+SLOTS, SHARE, MEAN_TRIALS = 4, 0.95, 500
+OURS = "ours: cost_aware"
+COLUMNS = (
+    "searcher",
+    "median cost",
+    "its 95 % interval",
+    "quartiles",
+    "got there",
+    "of the mean's front",
+    "complete",
+    "stopped",
+    "false members",
+)
 
 Made = Callable[[Table, int], Searcher]
 
@@ -57,9 +68,9 @@ SEARCHERS: dict[str, Made] = {
     "Ray OptunaSearch + ASHA, reduction 4": lambda table, seed: RayTune(table, seed, 4),
     "Ray OptunaSearch + ASHA, reduction 2": lambda table, seed: RayTune(table, seed, 2),
     "Syne Tune MOASHA": SyneTune,
-    "ours: tpe, no stopping": ours("tpe"),
-    "ours: cost_aware, no stopping": ours("cost_aware"),
-    OURS: ours("cost_aware", "non_dominated"),
+    "ours: tpe": ours("tpe"),
+    OURS: ours("cost_aware"),
+    "ours: cost_aware, non_dominated": ours("cost_aware", "non_dominated"),
 }
 
 
@@ -69,30 +80,39 @@ class Repeat:
 
     searcher: str
     cost: float
+    of_the_mean: float
     complete: int
     cut: int
     false_members: int
 
 
 @cache
-def table() -> tuple[Table, Hypervolume]:
-    read = Table.read()
-    return read, Hypervolume(read)
+def table() -> Table:
+    return Table.read()
+
+
+@cache
+def volume(seed: int | None) -> Hypervolume:
+    """Of a seed, or of the mean of all."""
+    return Hypervolume(table(), table().truth_C if seed is None else table().accuracy_CSR[:, seed, -1])
+
+
+def most() -> float:
+    """The cost at which a repeat is given up."""
+    return MEAN_TRIALS * float(table().cost_C.mean())
 
 
 def repeat(name: str, number: int) -> Repeat:
     warnings.simplefilter("ignore")
-    trials, volume = table()
-    most = MEAN_TRIALS * float(trials.cost_C.mean())
-    searcher = SEARCHERS[name](trials, number)
+    searcher, seed = SEARCHERS[name](table(), number), number % len(SEEDS)
 
     def there(trace: Trace) -> bool:
-        return volume.share(trace.complete) >= SHARE
+        return volume(seed).share(trace.complete) >= SHARE
 
-    trace = simulate(searcher, trials, number % len(SEEDS), SLOTS, lambda trace: trace.spent[-1] > most or there(trace))
+    trace = simulate(searcher, table(), seed, SLOTS, lambda trace: trace.spent[-1] > most() or there(trace))
     cost = trace.spent[-1] if there(trace) else math.inf
     false = len(trace.cut & set(searcher.front()))
-    return Repeat(name, cost, len(trace.complete), len(trace.cut), false)
+    return Repeat(name, cost, volume(None).share(trace.complete), len(trace.complete), len(trace.cut), false)
 
 
 def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
@@ -114,6 +134,7 @@ def line(name: str, repeats: list[Repeat]) -> str:
         f"{low:.2f} to {high:.2f}",
         f"{quartiles[0]:.2f} to {quartiles[1]:.2f}",
         f"{np.isfinite(costs).sum()} of {len(costs)}",
+        f"{np.median([each.of_the_mean for each in repeats]):.2f}",
         f"{np.mean([each.complete for each in repeats]):.0f}",
         f"{np.mean([each.cut for each in repeats]):.0f}",
         f"{np.mean([each.false_members for each in repeats]):.1f}",
@@ -127,8 +148,8 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--only", nargs="*", choices=list(SEARCHERS), default=list(SEARCHERS))
     arguments = parser.parse_args()
-    print("| searcher | median cost | its 95 % interval | quartiles | got there | complete | stopped | false members |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print(f"{'|---' * len(COLUMNS)}|")
     median, false = {}, {}
     with ProcessPoolExecutor(arguments.processes) as pool:
         for name in arguments.only:
@@ -139,10 +160,11 @@ def main() -> int:
     rivals = [cost for name, cost in median.items() if not name.startswith("ours")]
     if OURS not in median or not rivals:
         return 0
-    ratio = median[OURS] / min(rivals)
-    print(
-        f"the product needs {ratio:.2f} of the best of the others (claimed: 0.5), and shows {false[OURS]} false members"
-    )
+    best = min(rivals)
+    ratio = median[OURS] / min(best, most())
+    at_most = "" if best < most() else " at most"
+    print(f"the product needs{at_most} {ratio:.2f} of what the best of the others needs (claimed: 0.5)")
+    print(f"and shows {false[OURS]} false members")
     return int(ratio > 0.5 or false[OURS] > 0)
 
 

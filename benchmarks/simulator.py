@@ -75,14 +75,14 @@ def simulate(searcher: Searcher, table: Table, seed: int, slots: int, done: Call
 
 
 class Hypervolume:
-    """The share of the table's true hypervolume that a set of configs has.
+    """The share of a true front's hypervolume that a set of configs has: of one seed (S of them), or of their mean.
 
-    The axes are accuracy, the mean over all seeds, and the logarithm of the cost; the point of reference is twice the
-    dearest config's cost, so that the dear end of the front counts too, and the accuracy of an untrained student.
+    The axes are accuracy and the logarithm of the cost; the point of reference is twice the dearest config's cost, so
+    that the dear end of the front counts too, and the accuracy of an untrained student.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._points = np.stack([np.log(table.cost_C), -table.truth_C], axis=1)
+    def __init__(self, table: Table, accuracy_C: NDArray[np.float64]) -> None:
+        self._points = np.stack([np.log(table.cost_C), -accuracy_C], axis=1)
         self._reference = [float(np.log(2 * table.cost_C.max())), -UNTRAINED]
         self._whole = self._of(self._points)
 

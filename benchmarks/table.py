@@ -9,10 +9,9 @@ compute, the validation accuracy at each rung (fidelity 1/8, 1/4, 1/2, 1) and th
 
 import argparse
 import itertools
-import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +32,7 @@ PARQUET = Path("benchmarks/digits_table.parquet")
 ACCURACY = "transfer/knn_top1"
 SEEDS = (0, 1, 2)
 FIDELITIES = (0.125, 0.25, 0.5, 1.0)
+POINTS = 5  # into which the grid divides each range
 SWEPT = ("width", "temperature", "memory", "negatives", "learning_rate")
 
 
@@ -73,24 +73,12 @@ class Table:
         return np.asarray(self.accuracy_CSR[:, :, -1].mean(axis=1))
 
     @cached_property
-    def _values(self) -> list[NDArray[np.float64]]:
-        return [np.unique(column) for column in self.swept_C5.T]
-
-    @cached_property
     def _places(self) -> dict[tuple[float, ...], int]:
         return {tuple(row): place for place, row in enumerate(self.swept_C5.tolist())}
 
-    def nearest(self, swept: Sequence[float]) -> int:
-        """The config closest to these values, one after the other and by ratio; `negatives` as those of the memory."""
-        width, temperature, memory, negatives, rate = swept
-        known = [_closest(self._values[place], value) for place, value in enumerate((width, temperature, memory))]
-        known_rate = _closest(self._values[4], rate)
-        same = np.all(self.swept_C5[:, :3] == known, axis=1) & (self.swept_C5[:, 4] == known_rate)
-        return self._places[(*known, _closest(np.unique(self.swept_C5[same, 3]), negatives), known_rate)]
-
-
-def _closest(values: NDArray[np.float64], to: float) -> float:
-    return float(values[np.abs(np.log(values) - math.log(to)).argmin()])
+    def place(self, config: Mapping[str, Any]) -> int:
+        """Which of the C configs a trial's config is."""
+        return self._places[swept(config)]
 
 
 def swept(config: Mapping[str, Any]) -> tuple[float, ...]:

@@ -8,9 +8,11 @@ optimisation, Lee et al. 2020). The models are forests, as in SMAC (Hutter et al
 they are, and what a stopped trial reached at its rungs as measurements at a fidelity.
 """
 
+import functools
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
@@ -38,6 +40,9 @@ _BEYOND = float(np.log(2))
 #: Draws for each candidate that is looked for, where constraints on planned compute let few be trained.
 _DRAWS = 20
 
+#: Trials that choose among the same candidates: to draw and to plan these takes longer than to choose one.
+_SHARED_BY = 10
+
 
 class Known(Record, Protocol):
     """What is looked at of a trial: `sweeps.ledger.history.TrialRecord` is one."""
@@ -45,6 +50,13 @@ class Known(Record, Protocol):
     config_digest: str
     compute: dict[str, float]
     reports: dict[int, Reported]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    point: Point
+    digest: str
+    plan: dict[str, float]
 
 
 class CostAwareChoice:
@@ -69,6 +81,7 @@ class CostAwareChoice:
         (self._measure,) = (goal for goal in goals if goal not in PLANNED_METRICS)
         self._price = next((goal for goal in goals if goal in PLANNED_METRICS), None)
         self._sign = 1.0 if goals[self._measure] == "maximize" else -1.0
+        self._candidates = functools.lru_cache(maxsize=1)(self._drawn)
 
     def __call__(self, number: int) -> Point | None:
         """Trial `number`, after all that were planned before: the same one for the same trials.
@@ -77,31 +90,38 @@ class CostAwareChoice:
         """
         trials = [self._known[trial] for trial in range(number)]
         seed = trial_seed(self._config.seed, number)
-        drawn = self._fresh(trials, seed)
-        if not drawn:
+        candidates = self._untried(trials)
+        if not candidates:
             return None
-        points = [point for point, _ in drawn]
-        plans = [planned_metrics(config) for _, config in drawn]
-        cost = np.array([plan[COST_S] for plan in plans])
+        points = [candidate.point for candidate in candidates]
+        cost = np.array([candidate.plan[COST_S] for candidate in candidates])
         if len(trials) < self._config.startup_trials or not any(trial.state == "complete" for trial in trials):
             return random.Random(seed).choices(points, weights=list(1 / cost))[0]
-        axis = np.array([self._axis(plan) for plan in plans])
+        axis = np.array([self._axis(candidate.plan) for candidate in candidates])
         return points[int(np.argmax(self._gain(trials, points, axis, seed) / cost))]
 
-    def _fresh(self, trials: Sequence[Known], seed: int) -> list[tuple[Point, TrialConfig]]:
+    def _untried(self, trials: Sequence[Known]) -> list[_Candidate]:
         """Candidates, none of which was tried: a trial repeats itself exactly. All of them if there is no other."""
-        drawn = itertools.islice(self._space.sample(seed), _DRAWS * self._config.candidates)
-        allowed = (point for point in drawn if self._may_train is None or self._may_train(point.config))
-        candidates = {}
+        candidates = self._candidates(len(trials) // _SHARED_BY)
+        tried = {trial.config_digest for trial in trials}
+        return [candidate for candidate in candidates if candidate.digest not in tried] or candidates
+
+    def _drawn(self, block: int) -> list[_Candidate]:
+        """Those among which the trials of a block choose, each config once."""
+        draws = itertools.islice(
+            self._space.sample(trial_seed(self._config.seed, block)), _DRAWS * self._config.candidates
+        )
+        allowed = (point for point in draws if self._may_train is None or self._may_train(point.config))
+        drawn = {}
         for point in itertools.islice(allowed, self._config.candidates):
             config = TrialConfig.model_validate(point.config)
-            candidates[config.digest()] = (point, config)
-        tried = {trial.config_digest for trial in trials}
-        return [drawn for digest, drawn in candidates.items() if digest not in tried] or list(candidates.values())
+            digest = config.digest()
+            if digest not in drawn:
+                drawn[digest] = _Candidate(point, digest, planned_metrics(config))
+        return list(drawn.values())
 
     def _gain(self, trials: Sequence[Known], points: Sequence[Point], axis: Vector, seed: int) -> Vector:
-        seen = [self._sign * value for trial in trials for _, value in _values(trial, self._measure)]
-        model = self._model(trials, self._measure, seed)
+        model, seen = self._model(trials, self._measure, seed)
         # By what the model makes of them: the best of many noisy values is the luckiest, and would stand in the way.
         # Those under way count as if they had come out as expected, so that no second one is begun beside them.
         standing = [trial for trial in trials if self._stands(trial)]
@@ -110,13 +130,15 @@ class CostAwareChoice:
         dearest = float(max([*axis, *own_axis])) + _BEYOND
         mean, deviation = model([point.parameters for point in points])
         front = staircase(own_axis, self._sign * value)
-        gain = expected_gain(self._sign * mean, deviation, axis, front, (dearest, min(seen)))
+        gain = expected_gain(self._sign * mean, deviation, axis, front, (dearest, float((self._sign * seen).min())))
         return gain * self._probability_kept(trials, points, seed)
 
-    def _model(self, trials: Sequence[Known], metric: str, seed: int) -> Surrogate:
-        told = [(trial.parameters, *value) for trial in trials for value in _values(trial, metric)]
+    def _model(self, trials: Sequence[Known], metric: str, seed: int) -> tuple[Surrogate, Vector]:
+        """What is thought of a metric, and the values that this rests on."""
+        told = [(trial.parameters, *last) for trial in trials if (last := _last_word(trial, metric))]
         parameters, fidelities, values = zip(*told, strict=True)
-        return Surrogate(Encoding(trial.distributions for trial in trials), parameters, fidelities, values, seed)
+        encoding = Encoding(trial.distributions for trial in trials)
+        return Surrogate(encoding, parameters, fidelities, values, seed), np.array(values)
 
     def _stands(self, trial: Known) -> bool:
         """Whether a trial is on the front, or may come to be there."""
@@ -127,7 +149,8 @@ class CostAwareChoice:
     def _probability_kept(self, trials: Sequence[Known], points: Sequence[Point], seed: int) -> Vector:
         probability = np.ones(len(points))
         for metric, bound in self._constraints.items():
-            mean, deviation = self._model(trials, metric, seed)([point.parameters for point in points])
+            model, _ = self._model(trials, metric, seed)
+            mean, deviation = model([point.parameters for point in points])
             scale = np.maximum(deviation, 1e-12)
             low, high = ((end - mean) / scale for end in bound.ends)
             probability *= norm.cdf(high) - norm.cdf(low)
@@ -168,10 +191,13 @@ def _expected_improvement(mean: Vector, deviation: Vector, best: Vector) -> Matr
     return np.asarray((mean - best) * norm.cdf(z) + spread * norm.pdf(z))
 
 
-def _values(trial: Known, metric: str) -> Iterator[tuple[float, float]]:
-    """Fidelity and value of all that a trial has said of a metric."""
-    for report in trial.reports.values():
-        if report.fidelity < 1 and metric in report.metrics:
-            yield report.fidelity, report.metrics[metric]
+def _last_word(trial: Known, metric: str) -> tuple[float, float] | None:
+    """Fidelity and value of the last that a trial has said of a metric.
+
+    Only the last: a forest would take what it said at the rungs before, which is nearly the same, for more trials.
+    """
     if trial.state == "complete":
-        yield 1.0, trial.metrics[metric]
+        return 1.0, trial.metrics[metric]
+    said = [report for report in trial.reports.values() if report.fidelity < 1 and metric in report.metrics]
+    last = max(said, key=lambda report: report.fidelity, default=None)
+    return None if last is None else (last.fidelity, last.metrics[metric])
