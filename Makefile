@@ -1,6 +1,7 @@
 # make sweep   install what is needed and run the default sweep
 # make test    install what is needed and run the tests
 # make check   format, lint, types, import rules
+# make faults  the fault tests at full length, an hour and more, and what they count
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
 #   make sweep TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,13 +13,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SWEEP_FILE ?= search_spaces/digits.yaml
 
-.PHONY: sweep test check
+FAULT_TESTS ?= tests/faults
+
+.PHONY: sweep test check faults
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.installed-dev
+	FAULTS=long $(BIN)/python -m pytest $(FAULT_TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

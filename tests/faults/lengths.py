@@ -1,9 +1,11 @@
 """How long fault tests run: a little in every test run, as long as is promised with ``make faults``."""
 
 import os
-from pathlib import Path
 
 LONG = os.environ.get("FAULTS") == "long"
+
+#: What was done and what came of it, by promise (`conftest` prints it).
+COUNTS: list[tuple[str, str]] = []
 
 
 def length(short: int, long: int) -> int:
@@ -12,8 +14,5 @@ def length(short: int, long: int) -> int:
 
 
 def count(promise: str, **counts: int) -> None:
-    """Have `make faults` print these counts beside the promise that they are for."""
-    if "FAULT_COUNTS" in os.environ:
-        line = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counts.items())
-        with Path(os.environ["FAULT_COUNTS"]).open("a") as file:
-            file.write(f"{promise}\t{line}\n")
+    """Have these counts printed beside the promise that they are for, when all tests are done."""
+    COUNTS.append((promise, ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in counts.items())))
