@@ -1,6 +1,7 @@
 # make sweep   install what is needed and run the default sweep
 # make test    install what is needed and run the tests
 # make check   format, lint, types, import rules
+# make sbom    what the installation holds, as a CycloneDX software bill of materials: build/sbom.json
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
 #   make sweep TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SWEEP_FILE ?= search_spaces/digits.yaml
 
-.PHONY: sweep test check
+.PHONY: sweep test check sbom
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
@@ -25,6 +26,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sbom: $(VENV)/.installed
+	$(PIP) --editable '.[sbom]'
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(BIN)/python
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it as PYTHON=python3.11")'

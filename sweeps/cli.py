@@ -21,6 +21,7 @@ from search_spaces.secrets import redacted
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
+from sweeps.doctor.command import doctor
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
 from sweeps.ids import check_id, existing, new_id
@@ -44,6 +45,7 @@ SweepArgument = Annotated[str | None, typer.Argument(help="A sweep's id; the new
 RESULTS = Path("results")
 _AT_LEAST = "Lower bound: metric=number, or a number for the first goal to maximize."
 _AT_MOST = "Upper bound: metric=number, or a number for the first goal to minimize."
+app.command()(doctor)
 
 
 def main() -> None:

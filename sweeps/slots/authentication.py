@@ -14,7 +14,7 @@ from sweeps.refusals import Refusal, Unsafe
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
-_OTHERS = 0o077  # what group and others may do with a file
+OTHERS = 0o077  # what group and others may do with a file
 _PATIENCE_S = 5.0
 
 
@@ -37,7 +37,7 @@ def keep_token_private() -> None:
     try:
         if not path.exists():
             _make(path)
-        if path.stat().st_uid == os.getuid() and path.stat().st_mode & _OTHERS:
+        if path.stat().st_uid == os.getuid() and path.stat().st_mode & OTHERS:
             path.chmod(0o600)
     except OSError as error:
         raise Refusal(
