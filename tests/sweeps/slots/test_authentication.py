@@ -13,7 +13,7 @@ import pytest
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from sweeps.refusals import Refusal, Unsafe
-from sweeps.slots.authentication import answer_to_a_stranger, keep_token_private, refuse_open_cluster
+from sweeps.slots.authentication import _make, answer_to_a_stranger, keep_token_private, refuse_open_cluster
 from sweeps.slots.cluster import start_ray
 
 
@@ -32,6 +32,8 @@ def mode(path: Path) -> int:
 def test_the_token_is_made_for_its_user_alone(token: Path) -> None:
     before = os.umask(0)
     try:
+        _make(token)  # never readable, not even for an instant
+        assert mode(token) == 0o600
         keep_token_private()
     finally:
         os.umask(before)
