@@ -177,6 +177,18 @@ def test_what_only_sounds_like_a_secret_is_none(text: str) -> None:
     assert redacted(text) == text
 
 
+def test_tune_gives_no_secret_to_its_proxies() -> None:
+    """It would by a runtime environment, which Ray logs; the proxies of a sweep are told nothing of a cloud."""
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE, _ActorClassCache
+
+    from sweeps.slots import tuning
+
+    assert tuning.class_cache.ENV_VARS_TO_PROPAGATE is ENV_VARS_TO_PROPAGATE
+    given = _ActorClassCache().get(tuning.TrialProxy)._default_options["runtime_env"]["env_vars"]
+    assert given
+    assert not set(given) & {*VARIABLES, "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"}
+
+
 def test_shipped_sweep_files_hold_no_secret() -> None:
     for file in Path("search_spaces").glob("*.yaml"):
         assert secrets_in(file.read_text()) == []
