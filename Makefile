@@ -2,6 +2,7 @@
 # make test    install what is needed and run the tests
 # make check   format, lint, types, import rules
 # make faults  the fault tests at full length, an hour and more, and what they count
+# make sbom    what the installation holds, as a CycloneDX software bill of materials: build/sbom.json
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
 #   make sweep TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -15,7 +16,7 @@ SWEEP_FILE ?= search_spaces/digits.yaml
 
 FAULT_TESTS ?= tests/faults
 
-.PHONY: sweep test check faults
+.PHONY: sweep test check faults sbom
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
@@ -31,6 +32,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sbom: $(VENV)/.installed
+	$(PIP) --editable '.[sbom]'
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(BIN)/python
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give it as PYTHON=python3.11")'

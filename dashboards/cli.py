@@ -10,12 +10,14 @@ from dashboards.front_figure import draw_front
 from sweeps.confirmation.plan import subject
 from sweeps.confirmation.report import confirmed
 from sweeps.constraints import constraints_of
-from sweeps.ids import check_id, newest
+from sweeps.ids import existing
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.refusals import refusals
+from sweeps.refusals import Refusal, refusals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+_FORMATS = (".png", ".svg", ".pdf")
 
 
 def main() -> None:
@@ -41,10 +43,18 @@ def front(
     Example: python -m dashboards front --output front.png
     """
     with refusals():
-        chosen = subject(check_id(sweep) if sweep else newest(storage), storage)
+        chosen = subject(existing(sweep, storage), storage)
         with Ledger.open(storage / chosen) as ledger:
-            path = output or storage / chosen / "front.png"
+            path = _drawable(output or storage / chosen / "front.png")
             file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
             history, constraints = History.of(ledger.events()), constraints_of(file)
             draw_front(ledger.sweep, history, file["goals"], constraints, path, confirmation)
     Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _drawable(path: Path) -> Path:
+    """`path` if a picture can be written there; `Refusal` otherwise."""
+    if path.suffix not in _FORMATS or not path.parent.is_dir():
+        formats = ", ".join(_FORMATS)
+        raise Refusal(f"a picture is a {formats} in a folder that is there, and --output is {path}. Give another path")
+    return path

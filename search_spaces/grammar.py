@@ -61,8 +61,11 @@ class Grammar:
 
     def _choice(self, tree: Mapping[str, Any], path: str, parameter: str, source: str) -> Choice | None:
         before = len(self.problems)
-        self._known_keys(tree, ("choice",), path, source)
         options = tree["choice"]
+        for key in tree:
+            if key != "choice":
+                rule = "a choice has no parts beside its options"
+                self._broken(path, f"{source}.{key}", tree[key], rule, _in_options(key, options))
         if not isinstance(options, list) or len(options) < 2:
             rule = "a choice is a list of two options or more"
             one = isinstance(options, list) and len(options) == 1
@@ -150,6 +153,15 @@ class Grammar:
     def _broken(self, path: str, source: str, value: Any, rule: str, fix: str) -> None:
         self.broken.add(path)
         self.problems.append(Problem(source, value, rule, fix))
+
+
+def _in_options(key: str, options: Any) -> str:
+    """Where a part would stand that was given to a choice itself."""
+    numbered = enumerate(options) if isinstance(options, list) else ()
+    places = [
+        f"choice.{index}.{key} ({option.get('name', '...')})" for index, option in numbered if isinstance(option, dict)
+    ]
+    return f"set it in the option that is meant: {', '.join(places)}" if places else "remove it"
 
 
 def _is_number(value: Any, kind: str) -> bool:

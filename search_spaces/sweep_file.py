@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from search_spaces.documents import Document, read
+from search_spaces.documents import SET, Document, read
 from search_spaces.draws import RandomDraw
-from search_spaces.errors import ConfigErrors, Problem, nearest
+from search_spaces.errors import ABSENT, ConfigErrors, Problem, nearest
 from search_spaces.nodes import Leaf
 from search_spaces.overrides import apply, parsed
 from search_spaces.policies import Bound, Budget, CostAware, Gp, NoStop, Resources, SearchConfig, StopConfig, Tpe
 from search_spaces.presets import KEY, expand
 from search_spaces.schema import value_at
+from search_spaces.secrets import secrets_in
 from search_spaces.space import Space
 from search_spaces.validation import faults
 from trainables.base import Config
@@ -94,6 +95,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
         rule, fix = "a sweep file is a mapping of keys to values", "start it with `name:`"
         raise ConfigErrors(document.name, [Problem("", document.tree, rule, fix, document.where(""))])
     preset_problems = _override(document, overrides)
+    document.problems += _secrets(source, document.name, overrides)
     file, file_problems = _file(document.tree)
     space, space_problems = _space(document.tree)
     metric_problems = _metric_problems(document.tree, space)
@@ -117,6 +119,18 @@ def _override(document: Document, overrides: Sequence[str]) -> list[Problem]:
         document.tree["trial"], problems = expand(document.tree["trial"])
     apply(document, values, default_at)
     return problems
+
+
+def _secrets(source: str, name: str, overrides: Sequence[str]) -> list[Problem]:
+    """Secrets anywhere in what will be stored, comments included."""
+    found = [(f"{name}:{line}", kind) for line, kind in secrets_in(source)]
+    found += [(SET, kind) for override in overrides for _, kind in secrets_in(override)]
+    fix = (
+        "take it out, and revoke it if others have seen the file; what a sweep needs to log in somewhere stays in "
+        "environment variables, such as MLFLOW_TRACKING_URI, which are never stored"
+    )
+    rule = "a sweep file is stored as it is, so it holds no secret, and this looks like {}"
+    return [Problem("", ABSENT, rule.format(kind), fix, where, security=True) for where, kind in found]
 
 
 _SMALLEST = {"name": "smallest", "trial": {}, "goals": {"goal": "maximize"}, "budget": {"trials": 1}}

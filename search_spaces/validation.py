@@ -32,9 +32,15 @@ _BOUNDS = {
     "finite_number": ("must be a finite number", "write a finite number"),
     "too_short": ("must have at least {min_length} items", "add items"),
     "too_long": ("must have at most {max_length} items", "remove items"),
+    "string_too_long": ("must have at most {max_length} characters", "shorten it"),
     "string_pattern_mismatch": ("must match the pattern {pattern}", "write a value that matches"),
     "key_pattern_mismatch": ("this key must match the pattern {pattern}", "rename it"),
 }
+
+
+_HUGE = 1e29  # larger numbers are read as floats
+
+Location = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def _fault(model: type[BaseModel], details: ErrorDetails) -> Fault:
 
 
 def _rule_and_fix(model: type[BaseModel], kind: str, details: ErrorDetails) -> tuple[str, str]:
-    location, context = details["loc"], details.get("ctx", {})
+    location, value, context = details["loc"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         _, around = located(model, location[:-1])
         return "there is no such key here", nearest(location[-1], keys_of(around))
@@ -105,18 +111,31 @@ def _rule_and_fix(model: type[BaseModel], kind: str, details: ErrorDetails) -> t
     if kind in ("union_tag_invalid", "literal_error"):
         expected = str(context.get("expected_tags", context.get("expected")))  # 'a', 'b' or 'c'; 1 or 2
         names = [name.strip("'") for name in re.split(r", | or ", expected)]
-        value = details["input"]
         found = value.get("name") if isinstance(value, dict) else value
         return f"must be one of: {', '.join(names)}", nearest(found, names)
     if kind in _BOUNDS:
         rule, fix = _BOUNDS[kind]
         return rule.format(**context), fix.format(**context)
+    if kind in ("int_type", "int_from_float") and isinstance(value, float) and abs(value) >= _HUGE:
+        return "must be a whole number of at most 29 digits", "write a smaller one"
     noun = _KINDS.get(re.sub(r"_(type|parsing|from_float|parsing_size)$", "", kind))
     if noun:
-        quoted = isinstance(details["input"], str) and noun in ("a number", "a whole number", "true or false")
+        if noun == _KINDS["dict"] and isinstance(value, str):
+            return f"must be {noun}", _as_member(model, location, value)
+        quoted = isinstance(value, str) and noun in ("a number", "a whole number", "true or false")
         return f"must be {noun}", f"write {noun}{' without quotes' if quoted else ''}"
     rule, _, fix = details["msg"].removeprefix("Value error, ").partition("; ")
     return rule, fix or "change one of the values that the rule names"
+
+
+def _as_member(model: type[BaseModel], location: Location, word: str) -> str:
+    """What to write in place of a word where a mapping should stand: of a family, its member of that name."""
+    _, members = located(model, location)
+    names = [name for member in members if (name := tag_of(member))]
+    member = next((name for name in names if name == word), "...")
+    return (
+        f"write `{{name: {member}}}`, one of: {', '.join(names)}" if names else "write keys below it, or {key: value}"
+    )
 
 
 def without(tree: Mapping[str, Any], found: Iterable[Fault]) -> dict[str, Any]:

@@ -17,16 +17,18 @@ import yaml
 from rich.console import Console
 
 from search_spaces.policies import Budget
+from search_spaces.secrets import redacted
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
+from sweeps.doctor.command import doctor
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
-from sweeps.ids import check_id, new_id, newest
+from sweeps.ids import check_id, existing, new_id
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.named_numbers import named_numbers, parsed_bounds
-from sweeps.refusals import Refusal, redacted, refusals
+from sweeps.refusals import Refusal, refusals
 from sweeps.spending import in_force, used
 from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
 
@@ -43,6 +45,7 @@ SweepArgument = Annotated[str | None, typer.Argument(help="A sweep's id; the new
 RESULTS = Path("results")
 _AT_LEAST = "Lower bound: metric=number, or a number for the first goal to maximize."
 _AT_MOST = "Upper bound: metric=number, or a number for the first goal to minimize."
+app.command()(doctor)
 
 
 def main() -> None:
@@ -143,7 +146,7 @@ def resume(
     Example: python -m sweeps resume digits-20261122-191500 --budget trials=80
     """
     with refusals():
-        chosen = check_id(sweep) if sweep else newest(storage)
+        chosen = existing(sweep, storage)
         given = named_numbers(budget, "a budget is cap=number", "cost_s=100")
     _drive(storage, chosen, accept_changed_code=accept_changed_code, budget=given)
 
@@ -375,13 +378,12 @@ def _print_json(value: Any) -> None:
 @contextmanager
 def _subject(sweep: str | None, storage: Path) -> Iterator[tuple[Ledger, History]]:
     """As `_opened`, but for a confirmation the sweep that it confirms, which has the front that is meant."""
-    with _opened(plan.subject(check_id(sweep) if sweep else newest(storage), storage), storage) as opened:
+    with _opened(plan.subject(existing(sweep, storage), storage), storage) as opened:
         yield opened
 
 
 @contextmanager
 def _opened(sweep: str | None, storage: Path) -> Iterator[tuple[Ledger, History]]:
     """The ledger of a sweep, to read, and all that it says."""
-    chosen = check_id(sweep) if sweep else newest(storage)
-    with Ledger.open(storage / chosen) as ledger:
+    with Ledger.open(storage / existing(sweep, storage)) as ledger:
         yield ledger, History.of(ledger.events())

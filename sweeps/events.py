@@ -8,8 +8,9 @@ Every event has a `key` that names what happened rather than when, so that telli
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from search_spaces.secrets import redacted
 from trainables.outcomes import FailureKind, Verdict
 
 TrialState = Literal["waiting", "running", "complete", "pruned", "failed"]
@@ -140,7 +141,7 @@ class Ended(_Event):
     metrics: dict[str, float] = Field(default_factory=dict)
     weights_digest: str | None = None
     failure: FailureKind | None = None
-    message: str | None = None
+    message: Annotated[str, AfterValidator(redacted)] | None = None  # of any exception: it may quote a password
 
     @property
     def key(self) -> str:

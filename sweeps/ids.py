@@ -5,8 +5,12 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from sweeps.refusals import Refusal
+from search_spaces.secrets import redacted
+from sweeps.ledger.schema import LEDGER_FILE
+from sweeps.refusals import Refusal, Unsafe
 
+#: A `Path` has one slash where the URI had two.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _RULE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -20,6 +24,26 @@ def check_id(sweep: str) -> str:
     return sweep
 
 
+def existing(sweep: str | None, storage: Path) -> str:
+    """The id of a sweep that is meant to be there: `sweep`, or without one the newest.
+
+    Raises `Refusal` for what is no id, and `Unsafe` where a link would lead out of the storage folder.
+    """
+    chosen = check_id(sweep) if sweep else newest(storage)
+    refuse_links(storage / chosen)
+    return chosen
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise `Unsafe` if a sweep's folder, or the ledger in it, is a symbolic link."""
+    for path in (folder, folder / LEDGER_FILE):
+        if path.is_symlink():
+            raise Unsafe(
+                f"a sweep lies in its storage folder, and {path} is a link to {path.readlink()}. Put the sweep itself "
+                "there, or give the --storage that holds it"
+            )
+
+
 def new_id(name: str) -> str:
     """An id for a new sweep: its name and the time."""
     return f"{name[:47].rstrip('-')}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -27,7 +51,9 @@ def new_id(name: str) -> str:
 
 def newest(storage: Path) -> str:
     """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
-    ledgers = [path for path in storage.glob("*/ledger.db*") if path.is_file() and _RULE.fullmatch(path.parent.name)]
+    ledgers = [
+        path for path in storage.glob(f"*/{LEDGER_FILE}*") if path.is_file() and _RULE.fullmatch(path.parent.name)
+    ]
     if not ledgers:
         raise Refusal(
             f"there is no sweep in {storage.resolve()}. Run one with `python -m sweeps run`, or give its --storage"
@@ -37,6 +63,8 @@ def newest(storage: Path) -> str:
 
 def make_storage(storage: Path) -> None:
     """Make the folder that holds sweeps, if need be. Raises `Refusal` unless one may write there."""
+    if _URI.match(str(storage)):
+        raise Refusal(f"--storage is a folder of this machine, and {redacted(str(storage))} is a URI. Give a folder")
     try:
         storage.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=storage):

@@ -5,7 +5,8 @@ from typing import Any
 
 from sweeps.confirmation.plan import CONFIRMS
 from sweeps.constraints import constraints_of
-from sweeps.tracking import Tracking, tracking_uri
+from sweeps.mlflow_uri import tracking_uri
+from sweeps.tracking import Tracking
 
 EXPERIMENT = "contrastive-sweeps"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweeps.refusals import Refusal, redacted
-from sweeps.tracking import tracking_uri
+from search_spaces.secrets import redacted
+from sweeps.mlflow_uri import VARIABLE, tracking_uri
+from sweeps.refusals import Refusal
 
 HOST = "127.0.0.1"
 
@@ -25,12 +26,9 @@ def serve(storage: Path, port: int) -> None:
         raise Refusal(f"MLflow has no results at {redacted(uri)} yet. Run a sweep, or give its --storage")
     _check_free(port)
     Console().print(f"MLflow: http://{HOST}:{port} (Ctrl-C ends it)", highlight=False)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    # Its job runner serves no sweep and costs eight processes.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     # A process group of its own: the server has children that would outlive it.
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    server = subprocess.Popen(command, env=_environment(uri), start_new_session=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if server.wait() != 0:
@@ -38,6 +36,17 @@ def serve(storage: Path, port: int) -> None:
     except KeyboardInterrupt:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+def _environment(uri: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    return {
+        **environment,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # an argument with its password would be seen by every user of the machine
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # a model that somebody logged may be code
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runner serves no sweep and costs eight processes
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
 
 
 def _check_free(port: int) -> None:

@@ -1,5 +1,6 @@
 """Numbers by name, as a user writes them on the command line: bounds on metrics, caps of a budget."""
 
+import math
 from collections.abc import Iterable
 
 from sweeps.front import Goal, Goals
@@ -8,14 +9,22 @@ from trainables.metrics import TEST_PREFIX
 
 
 def named_numbers(texts: Iterable[str], rule: str, example: str) -> dict[str, float]:
-    """Numbers by name from ``name=number``; a lone number has no name. Raises `Refusal` for what is no number."""
-    numbers = {}
+    """Numbers by name from ``name=number``; a lone number has no name.
+
+    Raises `Refusal` for what is no finite number, and for a name that is given twice.
+    """
+    numbers: dict[str, float] = {}
     for text in texts:
         name, _, value = text.rpartition("=")
         try:
-            numbers[name] = int(value) if value.isdecimal() else float(value)
+            number = int(value) if value.lstrip("+-").isdecimal() else float(value)
         except ValueError:
-            raise Refusal(f"{rule}, and {text!r} is not; write {example}, say") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise Refusal(f"{rule}, and {text!r} is not; write {example}, say")
+        if name in numbers:
+            raise Refusal(f"{rule} and is given once, and {text!r} comes after {numbers[name]:g}; keep one of the two")
+        numbers[name] = number
     return numbers
 
 

@@ -47,19 +47,27 @@ def outline(loaded: LoadedSweep) -> dict[str, Any]:
         "resources": file.resources.to_json(),
         "compute_least": least,
         "compute_most": most,
-        "cautions": [*_cautions(sample), *_cut(file, sample)],
+        "cautions": [*_lone(loaded), *_cautions(sample), *_cut(file, sample)],
     }
 
 
 def cautions(loaded: LoadedSweep) -> list[str]:
     """What is allowed but hardly meant: an example of each kind, and in how many trials of a random sample."""
     sample = _random_trials(loaded)
-    return [*_cautions(sample), *_cut(loaded.file, sample)]
+    return [*_lone(loaded), *_cautions(sample), *_cut(loaded.file, sample)]
 
 
 def _random_trials(loaded: LoadedSweep) -> list[TrialConfig]:
     draw = RandomDraw(0)
     return [TrialConfig.model_validate(loaded.space.suggest(draw)) for _ in range(_SAMPLE)]
+
+
+def _lone(loaded: LoadedSweep) -> list[str]:
+    if loaded.space.leaves or most_trials(loaded) == 1:
+        return []
+    return [
+        "nothing varies, so every trial is the same one; give a part a range or a choice, or write budget.trials: 1"
+    ]
 
 
 def _cautions(sample: Sequence[TrialConfig]) -> list[str]:

@@ -1,19 +1,21 @@
 """Refusals: what a user must change, told as one message and an exit code instead of a traceback."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from search_spaces.errors import ConfigErrors
+from search_spaces.secrets import redacted
 from sweeps.ledger.errors import LedgerCorrupt, LedgerError, NotALedger
-
-_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/@\s]+@")
 
 
 class Refusal(Exception):
     """Something that a user asked for and cannot have. The message holds the rule, the value and what to change."""
+
+
+class Unsafe(Refusal):
+    """A refusal of something that may be an attack rather than a mistake: exit code 6."""
 
 
 @contextmanager
@@ -29,11 +31,6 @@ def refusals() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def redacted(text: str) -> str:
-    """The text with passwords in URIs left out."""
-    return _PASSWORD.sub(r"\1:***@", text)
-
-
 def _exit_code(error: Refusal | LedgerError | ConfigErrors) -> int:
-    tampered = isinstance(error, LedgerCorrupt | NotALedger) or (isinstance(error, ConfigErrors) and error.security)
-    return 6 if tampered else 2
+    unsafe = isinstance(error, Unsafe | LedgerCorrupt | NotALedger)
+    return 6 if unsafe or (isinstance(error, ConfigErrors) and error.security) else 2

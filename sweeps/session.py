@@ -20,17 +20,18 @@ from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.described import Described
 from sweeps.events import Budgeted, Closed, Opened
-from sweeps.ids import make_storage
+from sweeps.ids import make_storage, refuse_links
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.mirroring import tracking
+from sweeps.mlflow_uri import tracking_uri
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
-from sweeps.tracking import MlflowWriter, tracking_uri
+from sweeps.tracking import MlflowWriter
 from trainables.evidence import Task
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
@@ -69,8 +70,9 @@ class Interrupted(BaseException):
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
     tracking_uri(storage)
-    make_storage(storage)
     _check_room(loaded.file.resources)
+    refuse_links(storage / sweep)
+    make_storage(storage)
     spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": list(loaded.overrides)}
     Ledger.create(storage / sweep, sweep, spec).close()
 
@@ -88,6 +90,7 @@ def drive(
     not let end what was begun. After these two Ray runs on until the process ends.
     """
     with Ledger.open(storage / sweep) as ledger:
+        mirror = tracking(ledger.sweep, ledger.spec, storage)
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
         if budget:
@@ -96,7 +99,6 @@ def drive(
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
-        mirror = tracking(ledger.sweep, ledger.spec, storage)
         with _signals_interrupt():
             described = _start(ledger, accept_changed_code)
         from sweeps.training import plan, train  # loaded by now, while Ray started
@@ -197,7 +199,7 @@ def check_unchanged(sweep: str, history: History, task: Task, accept_changed_cod
         )
     if first.code_digest != code_digest() and not accept_changed_code:
         raise SweepChanged(
-            f"a sweep keeps its code: '{sweep}' began at commit {first.environment['git_commit'] or 'unknown'} "
+            f"a sweep keeps its code: '{sweep}' began at commit {first.environment.get('git_commit') or 'unknown'} "
             f"with code digest {first.code_digest}, this is {code_digest()}. Check that commit out, start a new sweep, "
             "or pass --accept-changed-code"
         )

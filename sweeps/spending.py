@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import numpy as np
-from pydantic import ValidationError
 from scipy.optimize import nnls
 
 from search_spaces.policies import Budget
+from search_spaces.validation import faults
 from sweeps.ledger.history import History, Session, TrialRecord
 from sweeps.refusals import Refusal
 from trainables.metrics import COST_S, FLOPS
@@ -35,14 +35,11 @@ def in_force(budget: Budget, history: History) -> Budget:
 
 def larger(budget: Budget, given: Mapping[str, float], history: History) -> Budget:
     """A budget with what it is given over it. Raises `Refusal` for what is no budget, or was used already."""
-    try:
-        wanted = Budget.model_validate({**budget.model_dump(exclude_none=True), **given})
-    except ValidationError as error:
-        caps = ", ".join(Budget.model_fields)
-        told = [f"{'.'.join(map(str, each['loc'])) or 'budget'}: {each['msg']}" for each in error.errors()]
-        raise Refusal(
-            f"a budget is as in a sweep file, and {dict(given)} is not: {'; '.join(told)}. Its parts are {caps}"
-        ) from error
+    tree = {**budget.model_dump(exclude_none=True), **given}
+    if found := faults(Budget, tree):
+        told = "; ".join(f"{'.'.join(fault.path) or 'it'}: {fault.rule}; {fault.fix}" for fault in found)
+        raise Refusal(f"a budget is as in a sweep file, and {dict(given)} is not: {told}")
+    wanted = Budget.model_validate(tree)
     spent = used(wanted, history)
     for cap, limit in wanted.caps().items():
         if cap in given and limit <= spent[cap]:

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from search_spaces.secrets import redacted
 from sweeps.constraints import Constraints
 from sweeps.events import Ended, Event, Opened, Started
 from sweeps.front import Goals, front
@@ -60,28 +61,13 @@ class Tracking:
     has a place of its own); `dataset` names the data, whose digest the ledger holds.
     """
 
-    uri: str
+    uri: str = field(repr=False)  # it may hold a password
     artifacts: Path
     experiment: str
     description: str
     goals: Goals
     constraints: Constraints
     dataset: str
-
-
-def tracking_uri(storage: Path) -> str:
-    """`MLFLOW_TRACKING_URI` if it is set, else a SQLite database in the storage folder.
-
-    Raises `Refusal` for what MLflow does not write to any more, or what is no URI.
-    """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{storage.resolve() / 'mlflow.db'}"
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme not in {"sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks"}:
-        raise Refusal(
-            f"results go to a database or a server, and MLFLOW_TRACKING_URI has the scheme '{scheme}'. Use "
-            "sqlite:////absolute/path/mlflow.db or http://host:port, or unset it"
-        )
-    return uri
 
 
 class MlflowWriter:
@@ -155,7 +141,7 @@ class MlflowWriter:
                     started = isinstance(event, Started)
 
     def _note(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}"
+        text = redacted(f"{type(error).__name__}: {error}")
         if text != self.last_error:
             _LOG.warning("MLflow cannot be written (%s). The ledger keeps everything; trying again", text)
         self.last_error = text
@@ -174,8 +160,8 @@ def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int
             return mirror.catch_up()
         except Exception as error:  # what MLflow raises has no common base
             raise Refusal(
-                f"MLflow at {tracking.uri} must take the sweep, and does not ({type(error).__name__}: {error}). "
-                "Mend that, then sync again: the ledger keeps everything"
+                f"MLflow at {redacted(tracking.uri)} must take the sweep, and does not ({type(error).__name__}: "
+                f"{redacted(str(error))}). Mend that, then sync again: the ledger keeps everything"
             ) from error
 
 
@@ -382,7 +368,11 @@ def _from_back(chunks: list[list[T]], back: int) -> list[T]:
 
 
 def _quieten() -> None:
-    """No usage reports, no chatter, no waiting for a dead server: MLflow takes these from the environment alone."""
+    """No usage reports, no chatter, no waiting for a dead server: MLflow takes these from the environment alone.
+
+    And nothing is unpickled, whatever the environment says: nothing of a sweep is a pickle.
+    """
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",

@@ -7,7 +7,7 @@ from typing import Any
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims
 from sweeps.constraints import constraints_of
-from sweeps.ids import check_id
+from sweeps.ids import check_id, refuse_links
 from sweeps.ledger.errors import LedgerMissing
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
@@ -28,7 +28,7 @@ def confirmation_id(sweep: str) -> str:
 def subject(sweep: str, storage: Path) -> str:
     """The sweep itself, or the one that it confirms: whose front is meant."""
     with Ledger.open(storage / sweep) as ledger:
-        return str(ledger.spec[CONFIRMS]["sweep"]) if CONFIRMS in ledger.spec else sweep
+        return check_id(str(ledger.spec[CONFIRMS]["sweep"])) if CONFIRMS in ledger.spec else sweep
 
 
 def aims_of(spec: Mapping[str, Any]) -> Aims:
@@ -42,6 +42,7 @@ def find(sweep: Ledger, storage: Path) -> Ledger | None:
     Raises `Refusal` if another sweep's confirmation is in its place.
     """
     name = confirmation_id(sweep.sweep)
+    refuse_links(storage / name)
     try:
         found = Ledger.open(storage / name)
     except LedgerMissing:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import ray
 from ray._private import ray_constants
+from ray._raylet import Config  # type: ignore[attr-defined]  # compiled
 
+from sweeps.slots.authentication import MODE, keep_token_private, refuse_open_cluster
 from sweeps.slots.pool import NAMESPACE
 
 ROOT = Path(__file__).parents[2]
@@ -40,10 +42,12 @@ SILENCED = ("ray._private.authentication.authentication_token_setup", "ray.tune.
 STORE_BYTES = 200 * 1024 * 1024
 
 
-def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
+def start_ray(address: str | None = None, *, cpus: int | None = None, open_cluster: bool = False) -> None:
     """Start Ray on this machine, bound to loopback and with `cpus` (default: all), or join the cluster at `address`.
 
-    Workers import this checkout's packages, from whatever directory the driver was started.
+    Either asks for this user's token (`sweeps.slots.authentication`). Raises `Unsafe` for a cluster that does not,
+    unless `open_cluster` says that it is meant. Workers import this checkout's packages, from whatever directory the
+    driver was started.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -55,14 +59,18 @@ def start_ray(address: str | None = None, *, cpus: int | None = None) -> None:
     if address is None:
         _start_local(cpus)
     else:
-        _join(address)
+        _join(address, open_cluster)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself
     for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _join(address: str) -> None:
+def _join(address: str, open_cluster: bool) -> None:
+    if not open_cluster:
+        refuse_open_cluster(address)
+        os.environ[MODE] = "token"
+        Config.initialize("")  # Ray read its environment when it was imported
     packages = {"env_vars": {"PYTHONPATH": _python_path()}}
     ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
 
@@ -75,7 +83,10 @@ def _start_local(cpus: int | None) -> None:
     # On Linux Ray replaces 127.0.0.1 by the machine's address, and listens there, unless it believes that it cannot
     # form a cluster. It reads this from its environment when it is imported, which may have happened long before.
     ray_constants.ENABLE_RAY_CLUSTER = False
+    keep_token_private()
+    os.environ.pop(MODE, None)  # Ray then turns authentication on, for itself and for what it starts
     ray.init(
+        "local",  # whatever RAY_ADDRESS says
         num_cpus=cpus,
         namespace=NAMESPACE,
         include_dashboard=False,

@@ -4,6 +4,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Callback, Stopper
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -13,6 +14,12 @@ from sweeps.slots.slots import Slots
 
 #: How often Tune restarts a proxy that died, before the sweep ends with an error.
 PROXY_RESTARTS = 3
+
+# Tune would give these to its proxies, which need no cloud, by a runtime environment, and Ray writes those into a log
+# that every user of the machine can read.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]
+)
 
 
 class NotPickled:

@@ -102,7 +102,8 @@ def test_a_sweep_that_is_not_there_is_one_clear_line(tmp_path: Path, command: st
     [
         ("trials", "write cost_s=100, say"),
         ("trials=many", "a budget is cap=number"),
-        ("cots_s=3", "Its parts are trials, cost_s"),
+        ("cots_s=3", "cots_s: there is no such key here; did you mean `cost_s`?"),
+        ("foo=3", "use one of: trials, cost_s"),
         ("trials=12", "trials=12 is no more than the 12 that it has used. Give more"),
         ("money=3", "money and price_per_device_hour go together"),
     ],

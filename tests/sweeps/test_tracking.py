@@ -14,9 +14,10 @@ from mlflow.entities import ViewType
 
 from sweeps.ledger.store import Ledger
 from sweeps.mlflow_database import create_database
+from sweeps.mlflow_uri import tracking_uri
 from sweeps.refusals import Refusal
 from sweeps.run_content import PARAM_LIMIT, params
-from sweeps.tracking import MlflowWriter, Tracking, sync, tracking_uri
+from sweeps.tracking import MlflowWriter, Tracking, sync
 from tests.sweeps import stories
 from tests.sweeps.place import Place
 

@@ -1,0 +1,71 @@
+"""``python -m sweeps doctor``: every check, as a table or as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.doctor.finding import Finding, exit_code
+
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def doctor(
+    storage: Annotated[Path, typer.Option("--storage", help="Folder that would hold sweeps.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Check this machine: versions, devices, storage, MLflow, authentication, ports, leftovers. Nothing is started.
+
+    Exits with 0 without problems (warnings are none), 2 with one that would stop a sweep, 6 with one of security.
+
+    Example: python -m sweeps doctor --storage results
+    """
+    findings = list(examine(storage))
+    code = exit_code(findings)
+    if as_json:
+        told = {"exit_code": code, "findings": [finding.to_json() for finding in findings]}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        Console(width=None if sys.stdout.isatty() else 160).print(table(findings), highlight=False)
+    raise SystemExit(code)
+
+
+def examine(storage: Path) -> Iterator[Finding]:
+    """Every check, in order."""
+    # Ray and torch take seconds to load, which other commands need not wait for.
+    from sweeps.doctor import authentication, devices, leftovers, mlflow, ports, versions
+    from sweeps.doctor import storage as places
+
+    yield versions.python_version()
+    yield from versions.safe_versions()
+    yield versions.as_tested()
+    yield from devices.devices()
+    yield places.writable(storage)
+    yield places.filesystem(storage)
+    yield places.ledger_commits(storage)
+    yield places.room(storage)
+    yield mlflow.mlflow(storage)
+    yield from authentication.ray_authentication()
+    yield from ports.reachable()
+    yield from ports.free_ports()
+    yield leftovers.orphans()
+    yield from leftovers.placement_groups()
+
+
+def table(findings: Iterable[Finding]) -> Table:
+    """The findings for people: what to do stands below what was found."""
+    shown = Table("check", "state", "found", box=box.SIMPLE_HEAD, pad_edge=False)
+    for finding in findings:
+        state = finding.state if not finding.security else f"{finding.state} (security)"
+        found = Text(finding.found)
+        if finding.fix:
+            found.append(f"\n-> {finding.fix}", style="bold")
+        shown.add_row(finding.check, Text(state, style=_STYLES[finding.state]), found)
+    return shown

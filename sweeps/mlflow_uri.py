@@ -1,0 +1,53 @@
+"""Which MLflow a sweep is written to, checked before anything starts. Whether it answers is not: it may be down."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from search_spaces.secrets import redacted
+from sweeps.refusals import Refusal
+
+VARIABLE = "MLFLOW_TRACKING_URI"
+
+_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+_SERVERS = {"http", "https", "databricks"}
+
+
+def tracking_uri(storage: Path) -> str:
+    """`MLFLOW_TRACKING_URI` if it is set, else a SQLite database in the storage folder.
+
+    Raises `Refusal` for what MLflow does not write to any more, or what is no URI. It may hold a password, so it is
+    shown `redacted` only, and passed on by the environment, not by arguments that other users of the machine can see.
+    """
+    uri = os.environ.get(VARIABLE)
+    if not uri:
+        return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+    if (rule := _broken(uri)) is not None:
+        raise Refusal(
+            f"results go to a database or a server: {rule}, and {VARIABLE} is '{redacted(uri)}'. Use "
+            "sqlite:////absolute/path/mlflow.db or http://host:port, or unset it"
+        )
+    return uri
+
+
+def _broken(uri: str) -> str | None:
+    """The rule that a URI breaks."""
+    scheme = uri.partition(":")[0].split("+")[0]
+    if ":" not in uri or scheme not in _DATABASES | _SERVERS:
+        return f"its scheme is one of {', '.join(sorted(_DATABASES | _SERVERS))}"
+    if scheme == "sqlite" and not re.match(r"sqlite:////[^/?]", uri):
+        return (
+            "a SQLite file has an absolute path, after four slashes"  # a relative one is another file in every folder
+        )
+    if scheme in ("http", "https") and not _is_server(uri):
+        return "a server has a host, and at most a port below 65536"
+    return None
+
+
+def _is_server(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what it says of ports may quote a password
+        return False
