@@ -52,6 +52,10 @@ class TrialFailure(Exception):
         return f"{self.kind}: {self.message}"
 
 
+class StorageFull(Exception):
+    """Nothing more can be stored. No fault of the trial, which goes on where it was once there is room again."""
+
+
 class DamagedFile(TrialFailure):
     """A stored file is not what was written: torn, flipped, of something else. The message names it."""
 
