@@ -295,7 +295,7 @@ def _drive(
         _leave(128 + interrupt.signum)
     except session.Stopped as stopped:
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
-        _leave(4)
+        _leave(stopped.exit_code)
     with refusals(), _opened(sweep, storage) as (ledger, history):
         subject = plan.subject(sweep, storage)
         if subject == sweep:
@@ -354,8 +354,10 @@ def _storage_flag(storage: Path) -> str:
 
 
 def _state(ledger: Ledger, history: History) -> str:
-    """How the sweep stands: held by a driver, let go of with a reason, or left by a driver that was killed."""
-    return "running" if ledger.driven() else history.closed or "killed"
+    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
+    if ledger.driven():
+        return "running"
+    return history.closed or ("killed" if history.sessions else "not started")
 
 
 def _failed(history: History) -> list[TrialRecord]:

@@ -6,8 +6,8 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -15,6 +15,7 @@ from typing import Literal
 
 import ray
 import torch
+from sqlalchemy.exc import OperationalError
 
 from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
@@ -32,6 +33,7 @@ from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
 from sweeps.tracking import MlflowWriter, tracking_uri
 from trainables.evidence import Task
+from trainables.outcomes import DamagedFile, NewerFile, StorageFull
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
 
@@ -42,6 +44,9 @@ _LETTING_GO_S = 5.0
 
 #: And it is gone so long before: the end of a process takes a moment too.
 _LEAVING_S = 0.5
+
+#: How long a sweep that is interrupted before it began waits for its data, without which no session can be told of.
+_LOADING_S = 3.0
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 #: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.
@@ -56,6 +61,14 @@ class SweepChanged(Refusal):
 
 class Stopped(Exception):
     """A sweep could not go on. What it has is kept, and it can be resumed."""
+
+    exit_code = 4
+
+
+class Damaged(Stopped):
+    """It could not, since a stored file is not what was written; the message says which, and what to do."""
+
+    exit_code = 6
 
 
 class Interrupted(BaseException):
@@ -84,10 +97,10 @@ def drive(
     holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
-    `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on or the budget does
-    not let end what was begun. After these two Ray runs on until the process ends.
+    `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
+    or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
-    with Ledger.open(storage / sweep) as ledger:
+    with Ledger.open(storage / sweep) as ledger, _signals_interrupt():
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
         if budget:
@@ -97,8 +110,7 @@ def drive(
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
         mirror = tracking(ledger.sweep, ledger.spec, storage)
-        with _signals_interrupt():
-            described = _start(ledger, accept_changed_code)
+        described = _start(ledger, fence, accept_changed_code)
         from sweeps.training import plan, train  # loaded by now, while Ray started
 
         devices = described.file.resources.devices(plan(described).slots)
@@ -125,10 +137,13 @@ def drive(
                 raise Stopped(_out_of_time(sweep)) from interrupt
             reason = "interrupted"
             raise
-        except (SlotsLostError, TuneFailedError) as error:
+        except (DamagedFile, NewerFile) as error:
+            raise Damaged(error.message) from error
+        except (SlotsLostError, TuneFailedError, StorageFull, OperationalError) as error:
             raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
         finally:
-            ledger.append(Closed(fence=fence, reason=reason))
+            with suppress(OperationalError):  # no room to say so: then it counts as killed
+                ledger.append(Closed(fence=fence, reason=reason))
             mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
         ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
         return mirrored
@@ -164,13 +179,23 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _start(ledger: Ledger, accept_changed_code: bool) -> Described:
-    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before."""
+def _start(ledger: Ledger, fence: int, accept_changed_code: bool) -> Described:
+    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before.
+
+    A signal leaves a session that was interrupted and held nothing: it did not end without a word.
+    """
     loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
-    if ledger.history.sessions:
-        check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
-    start_ray()
-    return loading.result()
+    try:
+        with _signals_interrupt():
+            if ledger.history.sessions:
+                check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
+            start_ray()
+            return loading.result()
+    except Interrupted:
+        if wait([loading], _LOADING_S).done and not loading.exception():
+            ledger.append(_opened(fence, loading.result().task, devices=0.0))
+            ledger.append(Closed(fence=fence, reason="interrupted"))
+        raise
 
 
 def _opened(fence: int, task: Task, devices: float) -> Opened:

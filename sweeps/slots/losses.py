@@ -22,14 +22,13 @@ class Losses(UserCallback):
         self.pool, self.slot = pool, slot
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002
-        """Some workers ended with an error, or died."""
+        """Some workers ended with an error, or died: the pool is told at once, not when their successors are there."""
         starved = starvation(worker_exceptions)
-        if starved is None:
-            return
         try:
-            ray.get(find_pool(self.pool).starve.remote(self.slot, starved))
+            pool = find_pool(self.pool)
+            ray.get(pool.starve.remote(self.slot, starved) if starved else pool.vacate.remote(self.slot))
         except (RayError, ValueError) as error:
-            log.warning("the pool %s did not hear that slot %d ran out of memory: %s", self.pool, self.slot, error)
+            log.warning("the pool %s did not hear that slot %d lost its workers: %s", self.pool, self.slot, error)
 
 
 def starvation(worker_exceptions: dict[int, Exception]) -> str | None:

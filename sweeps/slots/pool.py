@@ -89,7 +89,7 @@ class TrialPool:
         await self._tell()
 
     async def vacate(self, slot: int) -> None:
-        """The worker group of a slot is gone for good."""
+        """The worker group of a slot is gone."""
         self._state.vacate(slot, blamed=not self._any_lost(self._state.nodes(slot)))
         await self._tell()
 
