@@ -27,6 +27,7 @@ from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, redacted, refusals
+from sweeps.signals import Interrupted
 from sweeps.spending import in_force, used
 from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
 
@@ -290,7 +291,7 @@ def _drive(
     try:
         with refusals():
             mirrored = session.drive(storage, sweep, accept_changed_code=accept_changed_code, budget=budget or {})
-    except session.Interrupted as interrupt:
+    except Interrupted as interrupt:
         out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
         _leave(128 + interrupt.signum)
     except session.Stopped as stopped:

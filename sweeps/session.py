@@ -1,16 +1,15 @@
 """One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
 
-import math
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Literal
 
 import ray
@@ -28,6 +27,7 @@ from sweeps.live import LiveView
 from sweeps.mirroring import tracking
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
+from sweeps.signals import LONGEST_ALARM_S, Interrupted, Signals, listening
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
@@ -36,8 +36,6 @@ from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
-
-_LONGEST_ALARM_S = 1e8  # longer ones overflow
 
 #: A sweep is asked to end so long before its time is up: Tune and the slots take a while to let go.
 _LETTING_GO_S = 5.0
@@ -71,14 +69,6 @@ class Damaged(Stopped):
     exit_code = 6
 
 
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM: `signum`."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
     """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
     tracking_uri(storage)
@@ -100,7 +90,7 @@ def drive(
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
     or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
-    with Ledger.open(storage / sweep) as ledger, _signals_interrupt():
+    with Ledger.open(storage / sweep) as ledger, listening() as signals:
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
         if budget:
@@ -110,7 +100,7 @@ def drive(
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
         mirror = tracking(ledger.sweep, ledger.spec, storage)
-        described = _start(ledger, fence, accept_changed_code)
+        described = _start(ledger, fence, accept_changed_code, signals)
         from sweeps.training import plan, train  # loaded by now, while Ray started
 
         devices = described.file.resources.devices(plan(described).slots)
@@ -123,10 +113,10 @@ def drive(
             left_s = seconds_left(within, ledger.history, datetime.now(UTC))
             with (
                 _gone_in(left_s - _LEAVING_S, ledger),
-                _signals_interrupt(left_s - _LETTING_GO_S) as check,
+                signals.obeyed(left_s - _LETTING_GO_S),
                 LiveView(storage / sweep, writer) as view,
             ):
-                cut = train(ledger, described, storage, check, view)
+                cut = train(ledger, described, storage, signals.check, view)
             reason = "stopped" if cut else "done"
             if cut:
                 writer.flush(_DRAIN_SECONDS["done"])
@@ -179,21 +169,22 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _start(ledger: Ledger, fence: int, accept_changed_code: bool) -> Described:
+def _start(ledger: Ledger, fence: int, accept_changed_code: bool, signals: Signals) -> Described:
     """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before.
 
-    A signal leaves a session that was interrupted and held nothing: it did not end without a word.
+    A signal leaves a session that was interrupted as it began: it did not end without a word.
     """
     loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
     try:
-        with _signals_interrupt():
+        with signals.obeyed():
             if ledger.history.sessions:
                 check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
             start_ray()
             return loading.result()
     except Interrupted:
         if wait([loading], _LOADING_S).done and not loading.exception():
-            ledger.append(_opened(fence, loading.result().task, devices=0.0))
+            described = loading.result()
+            ledger.append(_opened(fence, described.task, described.file.resources.devices(1)))
             ledger.append(Closed(fence=fence, reason="interrupted"))
         raise
 
@@ -237,47 +228,10 @@ def _gone_in(seconds: float, ledger: Ledger) -> Iterator[None]:
         print(_out_of_time(ledger.sweep), flush=True)
         os._exit(4)
 
-    watch = threading.Timer(min(max(0.0, seconds), _LONGEST_ALARM_S), leave)
+    watch = threading.Timer(min(max(0.0, seconds), LONGEST_ALARM_S), leave)
     watch.daemon = True
     watch.start()
     try:
         yield
     finally:
         watch.cancel()
-
-
-@contextmanager
-def _signals_interrupt(within_s: float = math.inf) -> Iterator[Callable[[], None]]:
-    """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once.
-
-    So does an alarm of our own (SIGALRM) after `within_s` seconds.
-
-    Gives a function to call now and then, which raises it again: code that was interrupted may have swallowed it.
-    """
-    received: list[int] = []
-
-    def check() -> None:
-        if received:
-            raise Interrupted(received[0])
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        received.append(signum)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for name in before:
-            signal.signal(name, signal.SIG_DFL)
-        raise Interrupted(signum)
-
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
-    if within_s < _LONGEST_ALARM_S:
-        signal.setitimer(signal.ITIMER_REAL, max(within_s, 1e-6))
-    try:
-        yield check
-        check()
-    except BaseException as error:
-        if received:  # inside Ray's compiled code the exception of a handler comes out as a SystemError
-            raise Interrupted(received[0]) from error
-        raise
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for name, handler in before.items():
-            signal.signal(name, handler)

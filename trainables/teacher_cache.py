@@ -138,7 +138,7 @@ def _read(storage: Storage, name: str) -> TeacherOutputs:
     try:
         table = pa.ipc.open_file(content).read_all()
         return TeacherOutputs(*(_tensor(table[column]) for column in ("features", "logits")))
-    except (pa.ArrowException, ValueError, KeyError, AttributeError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, AttributeError) as error:
         raise DamagedFile(f"{storage.uri}/{name}.arrow holds no outputs of a teacher ({error})") from error
 
 
