@@ -29,7 +29,7 @@ from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, redacted, refusals
 from sweeps.signals import Interrupted
 from sweeps.spending import in_force, used
-from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
+from sweeps.tables import collapsed_trials, cost_so_far, sweep_panel, trials_table, varying
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -169,6 +169,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                     "cost_s": cost_so_far(history),
                     "front": [trial.number for trial in _front(history, file)],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
+                    "collapsed": collapsed_trials(history),
                 }
             )
             return
@@ -176,6 +177,8 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
         out.print(sweep_panel(ledger.sweep, history, file, f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
+        for number, sets in collapsed_trials(history).items():
+            out.print(f"trial {number} collapsed: its features hardly differ on {', '.join(sets)}", style="yellow")
 
 
 @app.command()
