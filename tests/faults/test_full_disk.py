@@ -82,6 +82,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
     return facts(folder)
 
 
+@pytest.mark.timeout(1800)
 def test_a_full_disk_ends_a_sweep_that_goes_on_when_there_is_room(twin: list[tuple[Any, ...]], tmp_path: Path) -> None:
     chance, ends, begun = random.Random(11), Counter[str](), 0
     sizes = [1 * KIB, 8 * KIB, *(chance.randrange(4 * KIB, 90 * KIB) for _ in range(SIZES - 2))]

@@ -142,6 +142,7 @@ def real_trial(number: int) -> dict[str, Any]:
     return small_trial(seed=number, steps=STEPS, rungs=RUNGS).to_json()
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("local_ray")
 def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp_path: Path) -> None:
     chance, kills = random.Random(5), 20 if LONG else 1

@@ -109,6 +109,7 @@ def is_exit_of(exit_code: int, signum: int) -> bool:
     return exit_code in (128 + signum, -signum)
 
 
+@pytest.mark.timeout(1800)
 def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(tmp_path: Path) -> None:
     chance, done, finished = random.Random(7), list[Signalled](), 0
     sweep, fresh = "signalled-0", True
