@@ -165,13 +165,17 @@ class Bound(Config):
 class Resources(Config):
     """What a sweep takes of the cluster. A trial is trained by `workers` workers, and `slots` trials run at a time.
 
-    ``auto`` is as many slots as the cluster has room for.
+    ``auto`` is as many slots as the cluster has room for. A trial that makes no progress for `deadline_s` seconds has
+    hung: no step, no measurement, no report. It is ended as failed, its workers are killed and started anew, and it is
+    not tried again. The default is an hour, since it must never end a trial that only takes long: training a teacher
+    that the sweep varies counts as one step. ``null`` waits for ever.
     """
 
     slots: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
     workers: int = Field(1, ge=1, le=10_000)
     cpus_per_worker: int = Field(1, ge=1, le=10_000)
     gpus_per_worker: float = Field(0, ge=0, le=1_000)
+    deadline_s: float | None = Field(3600, ge=1, le=1e9)
 
     def devices(self, slots: int) -> float:
         """How many devices so many slots hold: GPUs, or without any a worker's share of CPUs each."""

@@ -29,8 +29,9 @@ from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, refusals
+from sweeps.signals import Interrupted
 from sweeps.spending import in_force, used
-from sweeps.tables import cost_so_far, sweep_panel, trials_table, varying
+from sweeps.tables import collapsed_trials, cost_so_far, sweep_panel, trials_table, varying
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -171,6 +172,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                     "cost_s": cost_so_far(history),
                     "front": [trial.number for trial in _front(history, file)],
                     "failed": {t.number: f"{t.failure}: {t.message}" for t in _failed(history)},
+                    "collapsed": collapsed_trials(history),
                 }
             )
             return
@@ -178,6 +180,8 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
         out.print(sweep_panel(ledger.sweep, history, file, f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
+        for number, sets in collapsed_trials(history).items():
+            out.print(f"trial {number} collapsed: its features hardly differ on {', '.join(sets)}", style="yellow")
 
 
 @app.command()
@@ -293,12 +297,12 @@ def _drive(
     try:
         with refusals():
             mirrored = session.drive(storage, sweep, accept_changed_code=accept_changed_code, budget=budget or {})
-    except session.Interrupted as interrupt:
+    except Interrupted as interrupt:
         out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{_storage_flag(storage)}")
         _leave(128 + interrupt.signum)
     except session.Stopped as stopped:
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
-        _leave(4)
+        _leave(stopped.exit_code)
     with refusals(), _opened(sweep, storage) as (ledger, history):
         subject = plan.subject(sweep, storage)
         if subject == sweep:
@@ -357,8 +361,10 @@ def _storage_flag(storage: Path) -> str:
 
 
 def _state(ledger: Ledger, history: History) -> str:
-    """How the sweep stands: held by a driver, let go of with a reason, or left by a driver that was killed."""
-    return "running" if ledger.driven() else history.closed or "killed"
+    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
+    if ledger.driven():
+        return "running"
+    return history.closed or ("killed" if history.sessions else "not started")
 
 
 def _failed(history: History) -> list[TrialRecord]:

@@ -14,6 +14,7 @@ from sweeps.front import Goals
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.tables import quantity, sweep_panel
+from trainables.metrics import collapsed
 
 _INTERVAL_S = 0.5
 
@@ -120,7 +121,8 @@ def event_line(event: Event, goals: Goals) -> str:
         case Ended(state="failed"):
             return f"trial {event.trial} failed: {event.failure}: {event.message}"
         case Ended():
-            return f"trial {event.trial} {event.state}: {_values(event.metrics, goals)}"
+            flag = f", collapsed on {', '.join(sets)}" if (sets := collapsed(event.metrics)) else ""
+            return f"trial {event.trial} {event.state}: {_values(event.metrics, goals)}{flag}"
 
 
 def _values(metrics: dict[str, float], goals: Goals) -> str:

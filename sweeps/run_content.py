@@ -13,6 +13,7 @@ from typing import Any
 
 from sweeps.events import Ended, Event, Planned, Reported, TrialState
 from sweeps.ledger.history import Session, TrialRecord
+from trainables.metrics import collapsed
 
 PARAM_LIMIT = 6000  # characters that MLflow takes for a param and for a tag
 TAG_LIMIT = 8000
@@ -82,6 +83,8 @@ def tags(trial: TrialRecord, session: Session | None, on_front: bool) -> dict[st
     }
     if trial.failure or trial.message:
         text["failure"] = ": ".join(filter(None, [trial.failure, trial.message]))
+    if sets := collapsed(trial.metrics):
+        text["collapsed"] = ", ".join(sets)
     if trial.weights_digest:
         text["weights_digest"] = trial.weights_digest
     if wild := _non_finite(trial):

@@ -1,20 +1,20 @@
 """One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
 
-import math
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Literal
 
 import ray
 import torch
+from sqlalchemy.exc import OperationalError
 
 from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
@@ -28,21 +28,24 @@ from sweeps.mirroring import tracking
 from sweeps.mlflow_uri import tracking_uri
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
+from sweeps.signals import LONGEST_ALARM_S, Interrupted, Signals, listening
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
 from sweeps.tracking import MlflowWriter
 from trainables.evidence import Task
+from trainables.outcomes import DamagedFile, NewerFile, StorageFull
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
-
-_LONGEST_ALARM_S = 1e8  # longer ones overflow
 
 #: A sweep is asked to end so long before its time is up: Tune and the slots take a while to let go.
 _LETTING_GO_S = 5.0
 
 #: And it is gone so long before: the end of a process takes a moment too.
 _LEAVING_S = 0.5
+
+#: How long a sweep that is interrupted before it began waits for its data, without which no session can be told of.
+_LOADING_S = 3.0
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 #: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.
@@ -58,13 +61,13 @@ class SweepChanged(Refusal):
 class Stopped(Exception):
     """A sweep could not go on. What it has is kept, and it can be resumed."""
 
+    exit_code = 4
 
-class Interrupted(BaseException):
-    """SIGINT or SIGTERM: `signum`."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+class Damaged(Stopped):
+    """It could not, since a stored file is not what was written; the message says which, and what to do."""
+
+    exit_code = 6
 
 
 def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
@@ -86,10 +89,10 @@ def drive(
     holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
-    `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on or the budget does
-    not let end what was begun. After these two Ray runs on until the process ends.
+    `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
+    or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
-    with Ledger.open(storage / sweep) as ledger:
+    with Ledger.open(storage / sweep) as ledger, listening() as signals:
         mirror = tracking(ledger.sweep, ledger.spec, storage)
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
@@ -99,8 +102,7 @@ def drive(
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
-        with _signals_interrupt():
-            described = _start(ledger, accept_changed_code)
+        described = _start(ledger, fence, accept_changed_code, signals)
         from sweeps.training import plan, train  # loaded by now, while Ray started
 
         devices = described.file.resources.devices(plan(described).slots)
@@ -113,10 +115,10 @@ def drive(
             left_s = seconds_left(within, ledger.history, datetime.now(UTC))
             with (
                 _gone_in(left_s - _LEAVING_S, ledger),
-                _signals_interrupt(left_s - _LETTING_GO_S) as check,
+                signals.obeyed(left_s - _LETTING_GO_S),
                 LiveView(storage / sweep, writer) as view,
             ):
-                cut = train(ledger, described, storage, check, view)
+                cut = train(ledger, described, storage, signals.check, view)
             reason = "stopped" if cut else "done"
             if cut:
                 writer.flush(_DRAIN_SECONDS["done"])
@@ -127,10 +129,13 @@ def drive(
                 raise Stopped(_out_of_time(sweep)) from interrupt
             reason = "interrupted"
             raise
-        except (SlotsLostError, TuneFailedError) as error:
+        except (DamagedFile, NewerFile) as error:
+            raise Damaged(error.message) from error
+        except (SlotsLostError, TuneFailedError, StorageFull, OperationalError) as error:
             raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
         finally:
-            ledger.append(Closed(fence=fence, reason=reason))
+            with suppress(OperationalError):  # no room to say so: then it counts as killed
+                ledger.append(Closed(fence=fence, reason=reason))
             mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
         ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
         return mirrored
@@ -166,13 +171,24 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _start(ledger: Ledger, accept_changed_code: bool) -> Described:
-    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before."""
+def _start(ledger: Ledger, fence: int, accept_changed_code: bool, signals: Signals) -> Described:
+    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before.
+
+    A signal leaves a session that was interrupted as it began: it did not end without a word.
+    """
     loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
-    if ledger.history.sessions:
-        check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
-    start_ray()
-    return loading.result()
+    try:
+        with signals.obeyed():
+            if ledger.history.sessions:
+                check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
+            start_ray()
+            return loading.result()
+    except Interrupted:
+        if wait([loading], _LOADING_S).done and not loading.exception():
+            described = loading.result()
+            ledger.append(_opened(fence, described.task, described.file.resources.devices(1)))
+            ledger.append(Closed(fence=fence, reason="interrupted"))
+        raise
 
 
 def _opened(fence: int, task: Task, devices: float) -> Opened:
@@ -214,47 +230,10 @@ def _gone_in(seconds: float, ledger: Ledger) -> Iterator[None]:
         print(_out_of_time(ledger.sweep), flush=True)
         os._exit(4)
 
-    watch = threading.Timer(min(max(0.0, seconds), _LONGEST_ALARM_S), leave)
+    watch = threading.Timer(min(max(0.0, seconds), LONGEST_ALARM_S), leave)
     watch.daemon = True
     watch.start()
     try:
         yield
     finally:
         watch.cancel()
-
-
-@contextmanager
-def _signals_interrupt(within_s: float = math.inf) -> Iterator[Callable[[], None]]:
-    """The first SIGINT or SIGTERM raises `Interrupted`; a second one ends the process at once.
-
-    So does an alarm of our own (SIGALRM) after `within_s` seconds.
-
-    Gives a function to call now and then, which raises it again: code that was interrupted may have swallowed it.
-    """
-    received: list[int] = []
-
-    def check() -> None:
-        if received:
-            raise Interrupted(received[0])
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        received.append(signum)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for name in before:
-            signal.signal(name, signal.SIG_DFL)
-        raise Interrupted(signum)
-
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
-    if within_s < _LONGEST_ALARM_S:
-        signal.setitimer(signal.ITIMER_REAL, max(within_s, 1e-6))
-    try:
-        yield check
-        check()
-    except BaseException as error:
-        if received:  # inside Ray's compiled code the exception of a handler comes out as a SystemError
-            raise Interrupted(received[0]) from error
-        raise
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for name, handler in before.items():
-            signal.signal(name, handler)

@@ -25,10 +25,14 @@ from trainables.metrics import (
     PEAK_BYTES,
     TEACHER_FLOPS,
     TEACHER_FLOPS_AMORTISED,
+    collapsed,
     on_test,
 )
 
 NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+#: Stands beside the number of a trial whose features have collapsed.
+FLAG = "(collapsed)"
 
 _STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 
@@ -80,7 +84,8 @@ def trials_table(
 ) -> Table:
     """Trials in their order: columns of the caller's own, goals, the test values of the same measures, and what varies.
 
-    A part of which there are several members has one column: the member, and which of its values vary.
+    A part of which there are several members has one column: the member, and which of its values vary. A trial whose
+    features have collapsed is flagged.
     """
     table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
@@ -95,7 +100,8 @@ def trials_table(
         values = [quantity(name, trial.metrics[name]) if name in trial.metrics else "-" for name in (*goals, *tests)]
         config = flat(trial.config)
         own = [cells[place] for cells in first.values()]
-        table.add_row(str(trial.number), *own, *values, *(_cell(column, config, varying) for column in columns))
+        name = f"{trial.number} {FLAG}" if collapsed(trial.metrics) else str(trial.number)
+        table.add_row(name, *own, *values, *(_cell(column, config, varying) for column in columns))
     return table
 
 
@@ -129,6 +135,11 @@ def varying(trials: Iterable[TrialRecord]) -> list[str]:
     configs = [flat(trial.config) for trial in trials]
     paths = dict.fromkeys(path for config in configs for path in config)
     return [path for path in paths if len({str(config[path]) for config in configs if path in config}) > 1]
+
+
+def collapsed_trials(history: History) -> dict[int, list[str]]:
+    """The trials whose features have collapsed, and on which transfer sets."""
+    return {trial.number: sets for trial in history.trials.values() if (sets := collapsed(trial.metrics))}
 
 
 def cost_so_far(history: History) -> float:

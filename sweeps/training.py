@@ -62,6 +62,7 @@ def plan(sweep: Described) -> SlotPlan:
         workers=resources.workers,
         cpus_per_worker=resources.cpus_per_worker,
         gpus_per_worker=resources.gpus_per_worker,
+        deadline_s=resources.deadline_s,
         prepare=PREPARE_FUNCTION,
         example=sweep.example.to_json(),
     )

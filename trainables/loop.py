@@ -72,7 +72,7 @@ def prepare_trials(config: Mapping[str, Any], workspace: str, share: int, shares
 def open_teacher(config: Teacher, task: Task, cache: Storage, device: torch.device = CPU) -> TeacherCache:
     """The teacher, trained if nobody has, and what is known of its outputs; `cache` is the folder of all sweeps.
 
-    Raises `DamagedFile` if the stored teacher is not what was written.
+    Raises `DamagedFile` if the stored teacher is not what was written (and see `load_teacher`).
     """
     network = load_teacher(config, task, cache.folder(TEACHERS)).to(device)
     return TeacherCache(network, cache.folder(f"{TEACHER_OUTPUTS}/{cache_folder(config, task, network)}"))
@@ -109,7 +109,7 @@ def distil(
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
     arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, of a
     bank that does not keep every sample, of a policy that asks for estimates, and of embeddings too wide for the GPU's
-    kernel). Raises `TrialFailure` with the step if the loss is not finite.
+    kernel). Raises `TrialFailure` with the step if the loss is not finite, and if no checkpoint of several is whole.
     """
     world = world or SingleWorld()
     if world.size != config.workers:

@@ -4,9 +4,14 @@ Metrics of the validation split carry no prefix, since they are the ones a sweep
 Those of the test split carry ``test/`` and are reported, never optimised (design, decision 6).
 """
 
+from collections.abc import Mapping
+
 TEST_PREFIX = "test/"
 
 TRAIN_LOSS = "train/loss"
+
+#: A measure of each transfer set that is 1 where the student's features have collapsed (`evaluation.geometry`).
+COLLAPSED = "collapsed"
 
 COST_S = "compute/cost_s"
 FLOPS = "compute/train_flops"
@@ -33,3 +38,12 @@ def gain_metric(key: str) -> str:
 def on_test(key: str) -> str:
     """The same metric measured on the test split."""
     return TEST_PREFIX + key
+
+
+def collapsed(metrics: Mapping[str, float]) -> list[str]:
+    """The transfer sets on which a student's features lie on a line or all point the same way: a flag, no failure.
+
+    Such a trial is complete, and its measures are what they are; but a front that it stands on deserves a look.
+    """
+    found = [name.rpartition("/") for name, value in metrics.items() if value and not name.startswith(TEST_PREFIX)]
+    return [transfer_set for transfer_set, _, measure in found if transfer_set and measure == COLLAPSED]

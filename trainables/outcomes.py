@@ -34,7 +34,10 @@ class Outcome:
 
 Report = Callable[[RungReport], Verdict]
 
-FailureKind = Literal["nan", "oom", "timeout", "worker_lost", "bad_data", "user_error", "collapsed"]
+#: How a trial can fail. A lost worker's trial goes on from its last checkpoint, as often as `sweeps.slots.state` says;
+#: no other failure is tried again, as it would end the same way. Features that have collapsed are no failure: such a
+#: trial completes, and is flagged (`trainables.metrics.collapsed`).
+FailureKind = Literal["nan", "oom", "timeout", "worker_lost", "bad_data", "user_error"]
 
 
 class TrialFailure(Exception):
@@ -47,3 +50,24 @@ class TrialFailure(Exception):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
+
+
+class StorageFull(Exception):
+    """Nothing more can be stored. No fault of the trial, which goes on where it was once there is room again."""
+
+
+class DamagedFile(TrialFailure):
+    """A stored file is not what was written: torn, flipped, of something else. The message names it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad_data", message)
+        self.args = (message,)  # what it is unpickled with, on its way through Ray
+
+
+class NewerFile(TrialFailure):
+    """A stored file was written by a newer version of this program, which may mean something else by it."""
+
+    def __init__(self, file: str, version: int, known: int) -> None:
+        told = f"this version reads files up to format {known}, and {file} has format {version}"
+        super().__init__("bad_data", f"{told}. Use the version of contrastive-sweeps that wrote it, or a newer one")
+        self.args = (file, version, known)

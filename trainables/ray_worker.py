@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol, TypedDict
 
 import ray
@@ -20,8 +21,9 @@ import ray.train
 import torch
 import torch.distributed as dist
 
-from trainables.outcomes import FailureKind, Outcome, Report, RungReport, TrialFailure, Verdict
+from trainables.outcomes import FailureKind, Outcome, Report, RungReport, StorageFull, TrialFailure, Verdict
 from trainables.protocols import World
+from trainables.watchdog import Watchdog, Watched
 from trainables.world import GroupWorld, SingleWorld
 
 #: How long ranks may wait for rank 0, which waits for a trial or a verdict.
@@ -54,6 +56,7 @@ class LoopConfig(TypedDict):
     slot: int
     slots: int
     threads: int
+    deadline_s: float | None
     workspace: str
     prepare: str | None  # "module:function"
     example: dict[str, Any]
@@ -99,19 +102,26 @@ def train_loop(loop_config: LoopConfig) -> None:
     if run_trial is None or problems:
         ray.get(pool.give_up.remote(slot, problems[0]))
         return
-    workers = channel.from_all(_facts())
-    group = channel.from_first(lambda: ray.get(pool.hello.remote(slot, workers)))
-    while assignment := channel.from_first(lambda: ray.get(pool.take.remote(slot, group))):
-        _Attempt(pool, channel, assignment["trial"], assignment["attempt"]).train(
-            run_trial, assignment["config"], loop_config["workspace"], world
-        )
+    workers, actors = channel.from_all(_facts()), channel.from_all(ray.get_runtime_context().current_actor)
+    group = channel.from_first(lambda: ray.get(pool.hello.remote(slot, workers, actors)))
+    tell = partial(pool.beat.remote, slot, group) if world.rank == 0 else lambda: None
+    watchdog = Watchdog(loop_config["deadline_s"], tell)
+    try:
+        while assignment := channel.from_first(lambda: ray.get(pool.take.remote(slot, group))):
+            _Attempt(pool, channel, watchdog, assignment["trial"], assignment["attempt"]).train(
+                run_trial, assignment["config"], loop_config["workspace"], world
+            )
+    except StorageFull as full:  # the next trial would find no room either
+        ray.get(pool.give_up.remote(slot, str(full)))
+        if world.size > 1:
+            raise
 
 
 class _Attempt:
     """One attempt of a trial, from its assignment to its end."""
 
-    def __init__(self, pool: Any, channel: Channel, trial: int, attempt: int) -> None:
-        self.pool, self.channel = pool, channel
+    def __init__(self, pool: Any, channel: Channel, watchdog: Watchdog, trial: int, attempt: int) -> None:
+        self.pool, self.channel, self.watchdog = pool, channel, watchdog
         self.trial, self.attempt = trial, attempt
         self.last: RungReport | None = None
 
@@ -119,36 +129,57 @@ class _Attempt:
         """Run the trial and tell the pool how it ended.
 
         A failure of one rank of several leaves the others inside a collective: it is told, then raised, and Ray Train
-        restarts the worker group.
+        restarts the worker group. What the others then say of the collective is no failure of the trial.
         """
+        watched = Watched(world, self.watchdog)
         try:
-            outcome = run_trial(config, trial=self.trial, workspace=workspace, report=self.report, world=world)
-            _check_finite(outcome.step, outcome.metrics)
+            self.watchdog.beat()
+            outcome = run_trial(config, trial=self.trial, workspace=workspace, report=self.report, world=watched)
+            self._check_finite(outcome.step, outcome.metrics)
         except Superseded:
             return
+        except StorageFull:
+            raise
         except Exception as error:
-            self._tell_failure(error)
+            kind, message = classify(error)
+            if kind != "worker_lost":
+                self._tell_failure(kind, message)
             if world.size > 1:
                 raise
         else:
             if world.rank == 0:
                 self._end(asdict(outcome))
             return
+        finally:
+            self.watchdog.rest()
         gc.collect()  # the failure's traceback and what hung on it are gone only now
 
     def report(self, report: RungReport) -> Verdict:
         """Tell the pool what was reached and wait for the verdict; every rank gets it."""
-        _check_finite(report.step, report.metrics)
+        self._check_finite(report.step, report.metrics)
         self.last = report
         payload = {"trial": self.trial, "attempt": self.attempt, **asdict(report)}
+        self.watchdog.rest()  # a verdict takes as long as it takes
         verdict = self.channel.from_first(lambda: ray.get(self.pool.report.remote(payload)))
+        self.watchdog.beat()
         if verdict == "superseded":
             raise Superseded
         answer: Verdict = verdict
         return answer
 
-    def _tell_failure(self, error: Exception) -> None:
-        kind, message = classify(error)
+    def _check_finite(self, step: int, metrics: Mapping[str, float]) -> None:
+        broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
+        if broken:
+            finite = self.last.metrics if self.last else {}
+            before = {name: finite[name] for name in broken if name in finite}
+            told = f" (at step {self.last.step}: {before})" if self.last and before else ""
+            raise TrialFailure(
+                "nan",
+                f"metrics must be finite, but at step {step} there is {broken}{told}; "
+                "lower optimizer.learning_rate or raise objective.temperature",
+            )
+
+    def _tell_failure(self, kind: FailureKind, message: str) -> None:
         reached = asdict(self.last) if self.last else {}
         reached.pop("rung", None)
         self._end({"state": "failed", "failure": kind, "message": message, **reached})
@@ -158,23 +189,23 @@ class _Attempt:
 
 
 def classify(error: Exception) -> tuple[FailureKind, str]:
-    """The class of a failure, and the last line of its error."""
+    """The class of a failure, and the last line of its error.
+
+    `worker_lost` is said of an error of a collective: another worker of the group has died, or has failed and told why.
+    """
     if isinstance(error, TrialFailure):
         return error.kind, error.message
     line = _last_line(error)
-    # on a CPU, torch has no error class of its own for this
-    starved = isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in line
-    return ("oom" if starved else "user_error"), line
+    # torch has no error class of its own for the memory of a CPU, nor for gloo
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in line:
+        return "oom", line
+    if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in line):
+        return "worker_lost", line
+    return "user_error", line
 
 
 def _last_line(error: Exception) -> str:
     return traceback.format_exception_only(error)[-1].strip()
-
-
-def _check_finite(step: int, metrics: Mapping[str, float]) -> None:
-    broken = {name: value for name, value in metrics.items() if not math.isfinite(value)}
-    if broken:
-        raise TrialFailure("nan", f"metrics at step {step} must be finite: {broken}")
 
 
 def _load(path: str) -> tuple[Any, str | None]:

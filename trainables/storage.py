@@ -1,5 +1,6 @@
 """Files of a sweep, wherever they are: a local folder or any URI that `pyarrow.fs` knows (S3, GCS, ...)."""
 
+import errno
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -7,6 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock
 from pyarrow import fs
+
+from trainables.outcomes import StorageFull
+
+#: What the system says when a disk, a quota or the most that a file may hold is used up.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Storage:
@@ -51,7 +57,7 @@ class Storage:
         return FileLock(f"{self._root}/{name}.lock")
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole."""
+        """Write a file whole, or leave what was there. Raises `StorageFull` where there is no room for it."""
         path = f"{self._root}/{name}"
         if not self._renames:
             self._write(path, content)
@@ -71,5 +77,12 @@ class Storage:
         return sorted(info.base_name for info in self._filesystem.get_file_info(selector) if info.is_file)
 
     def _write(self, path: str, content: bytes) -> None:
-        with self._filesystem.open_output_stream(path) as stream:
-            stream.write(content)
+        try:
+            with self._filesystem.open_output_stream(path) as stream:
+                stream.write(content)
+        except OSError as error:
+            if self._renames:
+                Path(path).unlink(missing_ok=True)  # the name is a temporary one
+            if error.errno in _FULL:
+                raise StorageFull(f"{path} has no room for {len(content):,} bytes ({error}); free some") from error
+            raise

@@ -16,6 +16,7 @@ from trainables.base import Config
 from trainables.evidence import Task
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
+from trainables.outcomes import DamagedFile
 from trainables.placement import sent
 from trainables.randomness import stream_seed, torch_stream
 from trainables.storage import Storage
@@ -143,7 +144,7 @@ def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
     """The frozen teacher, in evaluation mode; trained and stored by the first who asks.
 
     Who asks meanwhile waits for it; where storage knows no locks, two train the same weights and write the same file.
-    Raises `DamagedFile` if the stored one is not what was written.
+    Raises `DamagedFile` if the stored one is not what was written, and `NewerFile` if a newer version wrote it.
     """
     name = config.digest(task)
     network = _untrained(config, task)
@@ -151,6 +152,10 @@ def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
         try:
             tensors, _ = read_tensors(cache, name)
             network.load_state_dict(tensors)
+        except RuntimeError as error:  # what torch says of other names and shapes
+            raise DamagedFile(
+                f"{cache.uri}/{name}.safetensors is not this teacher: {error}; delete the pair"
+            ) from error
         except FileNotFoundError:
             _train(network, config, task)
             write_tensors(cache, name, dict(network.state_dict()), {"teacher": config.to_json(), "data": task.digest})

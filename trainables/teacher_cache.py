@@ -18,10 +18,11 @@ from torch.utils.dlpack import from_dlpack
 
 from trainables.evidence import Task
 from trainables.image_sets import ImageSet, every_sample
+from trainables.outcomes import DamagedFile
 from trainables.placement import CPU
 from trainables.storage import Storage
 from trainables.teacher import BLOCK, Shown, Teacher, TeacherNetwork, TeacherOutputs, ask
-from trainables.tensor_files import DamagedFile, tensors_digest
+from trainables.tensor_files import tensors_digest
 
 _LOG = logging.getLogger(__name__)
 
@@ -134,8 +135,11 @@ def _read(storage: Storage, name: str) -> TeacherOutputs:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise DamagedFile(f"{storage.uri}/{name}.arrow has SHA-256 {found}, the file beside it says {expected}")
-    table = pa.ipc.open_file(content).read_all()
-    return TeacherOutputs(*(_tensor(table[name]) for name in ("features", "logits")))
+    try:
+        table = pa.ipc.open_file(content).read_all()
+        return TeacherOutputs(*(_tensor(table[column]) for column in ("features", "logits")))
+    except (pa.ArrowException, OSError, ValueError, KeyError, AttributeError) as error:
+        raise DamagedFile(f"{storage.uri}/{name}.arrow holds no outputs of a teacher ({error})") from error
 
 
 def _column(rows: Tensor) -> pa.Array:

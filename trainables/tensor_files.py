@@ -9,38 +9,48 @@ import json
 from typing import Any
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from trainables.outcomes import DamagedFile, NewerFile
 from trainables.storage import Storage
 
-
-class DamagedFile(Exception):
-    """A stored file is not what was written: torn, flipped, or of another format."""
+#: Version of the files: raise it whenever an older program would misread them. Those that do not say have the first.
+_FORMAT = 1
 
 
 def write_tensors(storage: Storage, name: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
     """Write tensors and their record under `name`."""
     content = safetensors.torch.save({key: tensor.contiguous() for key, tensor in tensors.items()})
     storage.write(f"{name}.safetensors", content)
-    stored = {"sha256": _pair_digest(content, record), "record": record}
+    stored = {"format": _FORMAT, "sha256": _pair_digest(content, record), "record": record}
     storage.write(f"{name}.json", json.dumps(stored, sort_keys=True).encode())
 
 
 def read_tensors(storage: Storage, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and record. FileNotFoundError if the pair is not complete, `DamagedFile` if it does not match."""
+    """Tensors and record. Nothing that the files hold is executed.
+
+    Raises FileNotFoundError if the pair is not complete, `DamagedFile` if it does not match or holds something else,
+    and `NewerFile` if a newer version wrote it.
+    """
     stored_text, content = storage.read(f"{name}.json"), storage.read(f"{name}.safetensors")
     try:
         stored = json.loads(stored_text)
-        expected, record = stored["sha256"], dict(stored["record"])
-    except (ValueError, KeyError, TypeError) as error:
+        version, expected, record = int(stored.get("format", _FORMAT)), stored["sha256"], dict(stored["record"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFile(f"{storage.uri}/{name}.json is not a record of tensors ({error}); delete the pair") from error
+    if version > _FORMAT:
+        raise NewerFile(f"{storage.uri}/{name}.json", version, _FORMAT)
     found = _pair_digest(content, record)
     if found != expected:
         raise DamagedFile(
             f"{storage.uri}/{name}.safetensors and .json have SHA-256 {found}, the latter says {expected}; "
             "delete the pair"
         )
-    return safetensors.torch.load(content), record
+    try:
+        return safetensors.torch.load(content), record
+    except SafetensorError as error:
+        raise DamagedFile(f"{storage.uri}/{name}.safetensors holds no tensors ({error}); delete the pair") from error
 
 
 def _pair_digest(content: bytes, record: dict[str, Any]) -> str:

@@ -56,10 +56,15 @@ def start_ray(address: str | None = None, *, cpus: int | None = None, open_clust
     # The heavy half of Ray and torch load while Ray's processes start.
     threading.Thread(target=importlib.import_module, args=("sweeps.training",), daemon=True).start()
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    if address is None:
-        _start_local(cpus)
-    else:
-        _join(address, open_cluster)
+    try:
+        if address is None:
+            _start_local(cpus)
+        else:
+            _join(address, open_cluster)
+    except SystemExit:  # what Ray makes of a SIGTERM that comes meanwhile
+        signal.signal(signal.SIGTERM, on_sigterm)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself
     for name in ("ray", "ray.train", "ray.tune"):

@@ -5,9 +5,12 @@ Workers, which may not import `sweeps`, reach it by its name and speak plain dic
 """
 
 import asyncio
+import math
+from collections.abc import Callable
 from typing import Any
 
 import ray
+from ray._private.state import state as ray_state
 
 from sweeps.events import Ended, Reported, SlotEvent, Worker
 from sweeps.slots.state import ATTEMPTS, Job, PoolClosedError, PoolState, Superseded
@@ -19,12 +22,27 @@ NAMESPACE = "contrastive-sweeps"
 CALLS_AT_ONCE = 10_000
 
 
+def any_lost(nodes: set[str]) -> bool:
+    """Whether one of these nodes is dead, or is being taken away (preempted)."""
+    if not nodes:
+        return False
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]  # ray
+    return not nodes <= alive - set(ray_state.get_draining_nodes())  # Ray Train asks the same way
+
+
 class TrialPool:
     """`PoolState` as an actor; see there for what each call means."""
 
-    def __init__(self, attempts: int = ATTEMPTS) -> None:
-        self._state = PoolState(attempts)
+    def __init__(
+        self,
+        attempts: int = ATTEMPTS,
+        deadline_s: float = math.inf,
+        any_lost: Callable[[set[str]], bool] = any_lost,
+    ) -> None:
+        self._state, self._any_lost = PoolState(attempts, deadline_s), any_lost
         self._changed = asyncio.Condition()
+        self._actors: dict[int, list[Any]] = {}
+        self._watch: asyncio.Task[None] | None = None
 
     async def submit(self, trial: int, config: dict[str, Any], attempt: int) -> None:
         """Queue a trial; one that is known already stays as it is."""
@@ -71,8 +89,8 @@ class TrialPool:
         await self._tell()
 
     async def vacate(self, slot: int) -> None:
-        """The worker group of a slot is gone for good."""
-        self._state.vacate(slot)
+        """The worker group of a slot is gone."""
+        self._state.vacate(slot, blamed=not self._any_lost(self._state.nodes(slot)))
         await self._tell()
 
     async def snapshot(self) -> dict[str, Any]:
@@ -83,11 +101,28 @@ class TrialPool:
         """What a worker of a slot does before it can take a trial."""
         self._state.tell_progress(slot, line)
 
-    async def hello(self, slot: int, workers: list[dict[str, Any]]) -> int:
-        """A worker group (re)started; the answer names this group in its calls of `take`."""
-        generation = self._state.hello(slot, [Worker.model_validate(worker) for worker in workers])
+    async def hello(self, slot: int, workers: list[dict[str, Any]], actors: list[Any] | None = None) -> int:
+        """A worker group (re)started; the answer names this group in its calls of `take` and `beat`.
+
+        `actors` are the handles of its workers, to kill those that hang.
+        """
+        blamed = not self._any_lost(self._state.nodes(slot))
+        found = [Worker.model_validate(worker) for worker in workers]
+        generation = self._state.hello(slot, found, blamed=blamed)
+        self._actors[slot] = actors or []
+        if self._watch is None and math.isfinite(self._state.deadline_s):
+            self._watch = asyncio.create_task(self._keep_watch())
         await self._tell()
         return generation
+
+    async def beat(self, slot: int, generation: int) -> None:
+        """The trial of a slot has made progress."""
+        self._state.beat(slot, generation)
+
+    async def starve(self, slot: int, why: str) -> None:
+        """Ray has killed workers of a slot, since memory ran out."""
+        self._state.starve(slot, why)
+        await self._tell()
 
     async def take(self, slot: int, generation: int) -> dict[str, Any] | None:
         """Wait for a trial to train: its number, attempt and config. None: there will be none, leave."""
@@ -119,16 +154,29 @@ class TrialPool:
     async def give_up(self, slot: int, message: str) -> None:
         """A slot cannot train any trial."""
         self._state.give_up(slot, message)
+        await self._tell()
+
+    async def _keep_watch(self) -> None:
+        """End trials that hang, and their workers: Ray Train then starts new ones in the slot."""
+        while True:
+            await asyncio.sleep(min(1.0, self._state.deadline_s / 10))
+            for slot in self._state.time_out():
+                for actor in self._actors[slot]:
+                    ray.kill(actor)
+                await self._tell()
 
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
 
-def start_pool(name: str, attempts: int = ATTEMPTS) -> Any:
-    """Start a pool of this name and return its actor handle; the pool ends when the handle is dropped."""
+def start_pool(name: str, attempts: int = ATTEMPTS, deadline_s: float | None = None) -> Any:
+    """Start a pool of this name and return its actor handle; the pool ends when the handle is dropped.
+
+    A trial that makes no progress for `deadline_s` seconds is ended.
+    """
     options = {"name": name, "namespace": NAMESPACE, "num_cpus": 0, "max_concurrency": CALLS_AT_ONCE}
-    return ray.remote(TrialPool).options(**options).remote(attempts)
+    return ray.remote(TrialPool).options(**options).remote(attempts, deadline_s or math.inf)
 
 
 def find_pool(name: str) -> Any:

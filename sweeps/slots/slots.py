@@ -12,6 +12,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from sweeps.refusals import Refusal
 from sweeps.slots.errors import SlotsLostError
+from sweeps.slots.losses import Losses
 from sweeps.slots.pool import NAMESPACE, start_pool
 from sweeps.slots.trainer import SlotTrainer
 from trainables.ray_worker import LoopConfig, train_loop
@@ -29,14 +30,16 @@ CLOSE_SECONDS = 60.0
 class SlotPlan:
     """How many slots, what each of their workers has, and the functions that they call, each "module:function".
 
-    `run_trial` trains a trial; `prepare`, where there is one, is called before the first with the config of a trial of
-    the sweep, `example` (`trainables.ray_worker.Prepare`).
+    `run_trial` trains a trial, and one that makes no progress for `deadline_s` seconds is ended; `prepare`, where there
+    is one, is called before the first with the config of a trial of the sweep, `example`
+    (`trainables.ray_worker.Prepare`).
     """
 
     slots: int
     workers: int = 1
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0.0
+    deadline_s: float | None = None
     run_trial: str = TRIAL_FUNCTION
     prepare: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +76,7 @@ class Slots:
         self.plan, self.workspace = plan, workspace
         self.name = f"{sweep}-{session}"
         self.pool_name = f"{self.name}-pool"
-        self.pool: Any = start_pool(self.pool_name)
+        self.pool: Any = start_pool(self.pool_name, deadline_s=plan.deadline_s)
         self.failures: dict[int, str] = {}
         self._closing = False
         self._threads = [
@@ -145,6 +148,7 @@ class Slots:
             slot=slot,
             slots=self.plan.slots,
             threads=self.plan.cpus_per_worker,
+            deadline_s=self.plan.deadline_s,
             workspace=self.workspace,
             prepare=self.plan.prepare,
             example=dict(self.plan.example),
@@ -159,5 +163,6 @@ class Slots:
                 storage_path=f"{self.workspace}/ray",
                 # Lost workers cost their trial an attempt, not the slot its life; a group that never fits is an error.
                 failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),  # type: ignore[call-arg]  # V1 to mypy
+                callbacks=[Losses(self.pool_name, slot)],  # type: ignore[list-item]  # V1 to mypy
             ),
         )

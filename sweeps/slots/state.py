@@ -4,16 +4,27 @@ A trial goes to one slot at a time. When the worker group of that slot is lost, 
 what is trained again is paid for again; it grants a new attempt, which goes to the head of the queue, or lets the trial
 end. Whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said and
 answered at a rung stands, whichever attempt got there first. Every trial ends by exactly one `Ended`.
+
+A trial that loses its workers is tried again, but not for ever: one that kills them each time would take the sweep with
+it. What the loss of a node took is not its fault and does not count. Two losses are no accident, so there is no second
+attempt after them: workers that Ray killed since memory ran out (`starve`), and those that made no progress for the
+sweep's deadline (`time_out`).
 """
 
+import math
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sweeps.events import Ended, Lost, Reported, SlotEvent, Started, Worker
-from trainables.outcomes import Verdict
+from trainables.outcomes import FailureKind, Verdict
 
 ATTEMPTS = 3
+
+#: Workers say every tenth of a deadline that they made progress, so what was heard of them may be so much older.
+_SLACK = 1.1
 
 #: Said to a worker whose attempt is not the current one: it drops the trial and takes the next.
 Superseded = Literal["superseded"]
@@ -36,6 +47,7 @@ class PoolClosedError(RuntimeError):
 class _Trial:
     job: Job
     attempt: int
+    losses: int = 0  # attempts whose workers died, as far as that may have been the trial's fault
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     events: list[SlotEvent] = field(default_factory=list)
 
@@ -61,13 +73,25 @@ class _Slot:
     trained: int = 0
     generation: int = 0
     trial: int | None = None
+    heard: float = 0.0  # when it last made progress
+    waits: bool = False  # for a verdict, which may take as long as it takes
+    condemned: bool = False  # its workers are about to be killed
 
 
 class PoolState:
-    """The queue of trials, the slots and the events of every trial; `attempts` is how many workers a trial may lose."""
+    """The queue of trials, the slots and the events of every trial.
 
-    def __init__(self, attempts: int = ATTEMPTS) -> None:
-        self.attempts = attempts
+    `attempts` is how many workers a trial may lose, `deadline_s` for how many seconds of `clock` its workers may make
+    no progress.
+    """
+
+    def __init__(
+        self,
+        attempts: int = ATTEMPTS,
+        deadline_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.attempts, self.deadline_s, self.clock = attempts, deadline_s, clock
         self.closed: str | None = None
         self.problems: dict[int, str] = {}
         self.progress: dict[int, str] = {}
@@ -128,7 +152,7 @@ class PoolState:
         """Let a trial end as failed whose worker was lost, for there will be no other attempt."""
         known = self._trials.get(trial)
         if known is not None and known.lost:
-            self._end_lost(known, why)
+            self._end_failed(known, "worker_lost", why)
 
     def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
@@ -154,31 +178,79 @@ class PoolState:
         """What a slot does that cannot take a trial yet."""
         self.progress[slot] = line
 
-    def hello(self, slot: int, workers: list[Worker]) -> int:
-        """A worker group (re)started: what ran in its slot was lost. The answer is the group's generation."""
+    def nodes(self, slot: int) -> set[str]:
+        """Ids of the nodes that the workers of a slot are on, or were on."""
+        return {worker.node_id for worker in self._slots[slot].workers} if slot in self._slots else set()
+
+    def hello(self, slot: int, workers: list[Worker], *, blamed: bool = True) -> int:
+        """A worker group (re)started: what its slot was at is lost (`vacate`). The answer is the group's generation."""
         generation = self._slots[slot].generation + 1 if slot in self._slots else 1
-        self.vacate(slot)
+        self.vacate(slot, blamed=blamed)
         self.progress.pop(slot, None)
         self._slots[slot] = _Slot(workers, generation=generation)
         return generation
 
-    def vacate(self, slot: int) -> None:
-        """The worker group of a slot is gone: its trial waits to hear whether there will be another attempt."""
-        lost = self._slots[slot].trial if slot in self._slots else None
-        if lost is None:
+    def vacate(self, slot: int, *, blamed: bool = True) -> None:
+        """The worker group of a slot is gone: its trial waits to hear whether there will be another attempt.
+
+        Unless that is `blamed` on the trial, it does not count: a node was lost, say, or preempted.
+        """
+        trial = self._taken_from(slot)
+        if trial is None:
             return
-        self._slots[slot].trial = None
-        trial = self._trials[lost]
+        trial.losses += blamed
         if trial.stopped:
             self._end_pruned(trial)
-        elif (tried := trial.attempt - trial.job.attempt + 1) >= self.attempts:
+        elif trial.losses >= self.attempts:
             why = (
-                f"its workers died in each of {tried} attempts (limit {self.attempts}): look at the memory that the "
-                "trial needs and at the logs of its slot"
+                f"its workers died in each of {trial.losses} attempts (limit {self.attempts}): look at the memory "
+                "that the trial needs and at the logs of its slot"
             )
-            self._end_lost(trial, why)
+            self._end_failed(trial, "worker_lost", why)
         else:
-            trial.events.append(Lost(trial=lost, attempt=trial.attempt))
+            trial.events.append(Lost(trial=trial.job.trial, attempt=trial.attempt))
+
+    def starve(self, slot: int, why: str) -> None:
+        """Ray has killed workers of a slot, since memory ran out: at its size their trial has no room."""
+        self._end_taken(slot, "oom", why)
+
+    def beat(self, slot: int, generation: int) -> None:
+        """The trial of a slot has made progress."""
+        if self.current(slot, generation):
+            self._slots[slot].heard = self.clock()
+
+    def time_out(self) -> list[int]:
+        """End the trials that have made no progress for too long; their slots, whose workers must be killed now."""
+        late = [number for number, slot in self._slots.items() if self._overdue(slot)]
+        for number in late:
+            silence = self.clock() - self._slots[number].heard
+            self._slots[number].condemned = True
+            why = (
+                f"a trial makes progress at least every {self.deadline_s:g} s, and nothing was heard of it for "
+                f"{silence:.0f} s; what its worker was at is in the logs of slot {number}. If a step or what is "
+                "measured at a rung takes that long, raise resources.deadline_s"
+            )
+            self._end_taken(number, "timeout", why)
+        return late
+
+    def _overdue(self, slot: _Slot) -> bool:
+        busy = slot.trial is not None and not slot.waits and not slot.condemned
+        return busy and self.clock() - slot.heard > _SLACK * self.deadline_s
+
+    def _end_taken(self, slot: int, failure: FailureKind, why: str) -> None:
+        trial = self._taken_from(slot)
+        if trial is not None and trial.stopped:
+            self._end_pruned(trial)
+        elif trial is not None:
+            self._end_failed(trial, failure, why)
+
+    def _taken_from(self, slot: int) -> _Trial | None:
+        """The trial that a slot was at; from now on it is at none."""
+        number = self._slots[slot].trial if slot in self._slots else None
+        if number is None:
+            return None
+        self._slots[slot].trial = None
+        return self._trials[number]
 
     def current(self, slot: int, generation: int) -> bool:
         """Whether this is still the worker group of the slot."""
@@ -186,14 +258,16 @@ class PoolState:
 
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
-        return bool(self._waiting() or self.closed) or not self.current(slot, generation)
+        if self.closed or slot in self.problems or not self.current(slot, generation):
+            return True
+        return bool(self._waiting()) and not self._slots[slot].condemned
 
     def take(self, slot: int, generation: int) -> tuple[Job, int] | None:
         """The next trial for a slot and its attempt; None when there will be none for this worker group."""
-        if self.closed or not self.current(slot, generation):
+        if self.closed or slot in self.problems or not self.current(slot, generation):
             return None
         trial, group = self._trials[self._waiting().popleft()], self._slots[slot]
-        group.trial = trial.job.trial
+        group.trial, group.heard, group.waits = trial.job.trial, self.clock(), False
         started = Started(
             trial=group.trial,
             attempt=trial.attempt,
@@ -213,7 +287,10 @@ class PoolState:
     def report(self, report: Reported) -> None:
         """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""
         trial = self._current(report.trial, report.attempt)
-        if trial and report.rung not in [earlier.rung for earlier in trial.reports()]:
+        if trial is None:
+            return
+        self._listening(report.trial, waits=True)
+        if report.rung not in [earlier.rung for earlier in trial.reports()]:
             trial.events.append(report)
 
     def verdict(self, report: Reported) -> Verdict | Superseded | None:
@@ -221,7 +298,15 @@ class PoolState:
         trial = self._current(report.trial, report.attempt)
         if trial is None or self.closed:
             return "superseded"
-        return "stop" if trial.stopped else trial.verdicts.get(report.rung)
+        verdict = "stop" if trial.stopped else trial.verdicts.get(report.rung)
+        if verdict is not None:
+            self._listening(report.trial, waits=False)
+        return verdict
+
+    def _listening(self, trial: int, *, waits: bool) -> None:
+        for slot in self._slots.values():
+            if slot.trial == trial:
+                slot.waits, slot.heard = waits, self.clock()
 
     def end(self, end: Ended) -> None:
         """Take in the end of a trial, unless its attempt is superseded or it has ended."""
@@ -234,7 +319,8 @@ class PoolState:
                 slot.trial = None
 
     def give_up(self, slot: int, message: str) -> None:
-        """A slot cannot train any trial, and says why."""
+        """A slot cannot train any trial, and says why; the one that it was at may have better luck in another."""
+        self.vacate(slot, blamed=False)
         self.progress.pop(slot, None)
         self.problems[slot] = message
 
@@ -257,7 +343,7 @@ class PoolState:
             )
         )
 
-    def _end_lost(self, trial: _Trial, why: str) -> None:
+    def _end_failed(self, trial: _Trial, failure: FailureKind, why: str) -> None:
         reports = trial.reports()
         trial.events.append(
             Ended(
@@ -267,7 +353,7 @@ class PoolState:
                 step=reports[-1].step if reports else 0,
                 fidelity=reports[-1].fidelity if reports else 0.0,
                 metrics=reports[-1].metrics if reports else {},
-                failure="worker_lost",
+                failure=failure,
                 message=why,
             )
         )

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from trainables.models.convnet import ConvNet
+from trainables.outcomes import DamagedFile
 from trainables.storage import Storage
 from trainables.tasks.digits import Digits
 from trainables.tasks.distortions import Distortion
 from trainables.teacher import Teacher, TeacherNetwork, load_teacher
-from trainables.tensor_files import DamagedFile, tensors_digest, write_tensors
+from trainables.tensor_files import tensors_digest, write_tensors
 
 TASK = Digits(copies=1)
 

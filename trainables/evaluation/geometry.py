@@ -11,6 +11,7 @@ from torch import Tensor
 from trainables.base import Config
 from trainables.evaluation.features import centred, unit_norm
 from trainables.evidence import Evidence, Features, Score
+from trainables.metrics import COLLAPSED
 
 _FEWEST_DIRECTIONS = 1.5  # between the effective rank of a line, 1, and of a plane, 2
 _LEAST_DISTANCE = 1e-3  # of unit-norm features, whose distances are at most 2
@@ -36,7 +37,7 @@ class Geometry(Config):
         "uniformity",
         "intra_class_alignment",
         "effective_rank",
-        "collapsed",
+        COLLAPSED,
     )
 
     t: float = Field(2.0, gt=0)
@@ -58,7 +59,7 @@ class Geometry(Config):
             "uniformity": uniformity(unit_NF, self.t),
             "intra_class_alignment": intra_class_alignment(unit_NF, label_N),
             "effective_rank": rank,
-            "collapsed": float(rank < _FEWEST_DIRECTIONS or spread < _LEAST_DISTANCE),
+            COLLAPSED: float(rank < _FEWEST_DIRECTIONS or spread < _LEAST_DISTANCE),
         }
 
 

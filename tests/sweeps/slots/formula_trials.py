@@ -1,6 +1,8 @@
 """Trials that train nothing and answer from a formula, told by their config what to do. Workers import this module."""
 
+import ctypes
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.outcomes import Outcome, Report, RungReport, StorageFull, TrialFailure
 from trainables.protocols import World
 
 
@@ -24,7 +26,8 @@ def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Re
             file.write(f"{step}\n")
         if "meets" in config:
             _wait_for(Path(workspace, f"trial-{config['meets']}-rank-{world.rank}.txt"))
-        _misbehave(config, step, workspace, trial)
+        if world.rank == config.get("rank", world.rank):
+            _misbehave(config, step, workspace, trial)
         total = torch.tensor([float(world.rank + 1)])
         world.mean_([total])
         metrics = {"set/score": step / (trial + 1), "rank_mean": float(total)}
@@ -49,21 +52,28 @@ def _wait_for(mark: Path) -> None:
 
 
 def _misbehave(config: Mapping[str, Any], step: int, workspace: str, trial: int) -> None:
-    if step != config.get("at"):
-        return
-    match config["what"]:
-        case "raise":
-            raise KeyError("no such key")
-        case "nan":
-            raise TrialFailure("nan", f"the loss was nan at step {step}")
-        case "memory":
-            torch.empty(10**15)
-        case "die once":
-            died = Path(workspace, f"trial-{trial}-died")
-            if not died.exists():
-                died.touch()
-                os.kill(os.getpid(), 9)
-        case "die":
-            os.kill(os.getpid(), 9)
-        case "sleep":
-            time.sleep(config["seconds"])
+    if step == config.get("at"):
+        _HARM[config["what"]](config, Path(workspace, f"trial-{trial}-died"))
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _die_once(died: Path) -> None:
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_HARM: dict[str, Callable[[Mapping[str, Any], Path], object]] = {
+    "raise": lambda *_: _raise(KeyError("no such key")),
+    "nan": lambda config, _: _raise(TrialFailure("nan", f"the loss was nan at step {config['at']}")),
+    "memory": lambda *_: torch.empty(10**15),
+    "die once": lambda _, died: _die_once(died),
+    "die": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
+    "sleep": lambda config, _: time.sleep(config["seconds"]),
+    "hang": lambda *_: ctypes.PyDLL(None).pause(),  # never gives Python a turn
+    "freeze": lambda *_: os.kill(os.getpid(), signal.SIGSTOP),
+    "fill the disk": lambda *_: _raise(StorageFull("no room")),
+}

@@ -18,7 +18,7 @@ REPORT = {"trial": 1, "attempt": 1, "rung": 0, "step": 10, "fidelity": 0.5, "met
 def in_a_pool(script: Callable[[TrialPool], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with asyncio.timeout(20):
-            return await script(TrialPool())
+            return await script(TrialPool(any_lost=lambda nodes: "lost" in nodes))
 
     return asyncio.run(run())
 
@@ -112,3 +112,45 @@ def test_a_lost_trial_is_heard_of_and_trained_again_once_the_driver_grants_it() 
         return taken, end.message
 
     assert in_a_pool(script) == ({"trial": 1, "attempt": 2, "config": {}}, "no room")
+
+
+def test_what_a_lost_node_took_does_not_count() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER | {"node_id": "lost"}])
+        await pool.submit(1, {}, 1)
+        for attempt in range(1, 6):
+            await pool.take(0, group)
+            group = await pool.hello(0, [WORKER | {"node_id": "lost" if attempt < 5 else "node"}])
+            await pool.retry(1, attempt + 1)
+        for attempt in range(6, 9):
+            await pool.take(0, group)
+            group = await pool.hello(0, [WORKER])
+            await pool.retry(1, attempt + 1)
+        heard = [(await pool.next_event(1, number))[1] for number in range(16)]
+        return [event.kind for event in heard], heard[-1].message  # type: ignore[union-attr]  # it has ended
+
+    kinds, message = in_a_pool(script)
+    assert kinds == ["started", "lost"] * 7 + ["started", "ended"]
+    assert "in each of 3 attempts (limit 3)" in message
+
+
+def test_a_trial_that_hangs_is_ended_and_its_workers_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[str] = []
+    monkeypatch.setattr("sweeps.slots.pool.ray.kill", killed.append)
+
+    async def script() -> Any:
+        pool = TrialPool(deadline_s=0.2, any_lost=lambda _: False)
+        groups = [await pool.hello(slot, [WORKER], [f"actor-{slot}"]) for slot in range(2)]
+        for trial in range(2):
+            await pool.submit(trial, {}, 1)
+            await pool.take(trial, groups[trial])
+        for _ in range(30):
+            await pool.beat(0, groups[0])
+            await asyncio.sleep(0.02)
+        _, end = await pool.next_event(1, 1)
+        return end, await waiting(pool.next_event(0, 1))
+
+    end, other = asyncio.run(script())
+    assert (end.state, end.failure) == ("failed", "timeout")
+    assert killed == ["actor-1"]
+    assert not other.done() or other.cancelled()
