@@ -3,10 +3,9 @@
 import os
 import signal
 import socket
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -28,11 +27,12 @@ from sweeps.mirroring import tracking
 from sweeps.mlflow_uri import tracking_uri
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
-from sweeps.signals import LONGEST_ALARM_S, Interrupted, Signals, listening
+from sweeps.signals import Interrupted, Signals, listening
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
 from sweeps.tracking import MlflowWriter
+from sweeps.watch import watched
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
 
@@ -114,7 +114,7 @@ def drive(
                 ledger.append(Budgeted(fence=fence, budget=dict(budget)))
             left_s = seconds_left(within, ledger.history, datetime.now(UTC))
             with (
-                _gone_in(left_s - _LEAVING_S, ledger),
+                watched(ledger, left_s - _LEAVING_S, _out_of_time(sweep)),
                 signals.obeyed(left_s - _LETTING_GO_S),
                 LiveView(storage / sweep, writer) as view,
             ):
@@ -219,21 +219,3 @@ def check_unchanged(sweep: str, history: History, task: Task, accept_changed_cod
             f"with code digest {first.code_digest}, this is {code_digest()}. Check that commit out, start a new sweep, "
             "or pass --accept-changed-code"
         )
-
-
-@contextmanager
-def _gone_in(seconds: float, ledger: Ledger) -> Iterator[None]:
-    """End the process after so many seconds, if the block has not ended: even where the main thread waits for Ray."""
-
-    def leave() -> None:
-        ledger.append(Closed(fence=ledger.fence or 0, reason="stopped"))
-        print(_out_of_time(ledger.sweep), flush=True)
-        os._exit(4)
-
-    watch = threading.Timer(min(max(0.0, seconds), LONGEST_ALARM_S), leave)
-    watch.daemon = True
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.cancel()

@@ -38,6 +38,8 @@ LOCAL_SETTINGS = {
 #: What Ray says about matters that are settled here: token authentication is on; Tune keeps no result files.
 SILENCED = ("ray._private.authentication.authentication_token_setup", "ray.tune.analysis.experiment_analysis")
 
+_SERVERS = {ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER}
+
 #: Room for messages; nothing large goes through the object store.
 STORE_BYTES = 200 * 1024 * 1024
 
@@ -69,6 +71,13 @@ def start_ray(address: str | None = None, *, cpus: int | None = None, open_clust
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself
     for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def dead_servers() -> list[str]:
+    """Which of the processes that every Ray needs have died, of those that were started here."""
+    node = ray._private.worker._global_node
+    dead = {kind for kind, _ in node.dead_processes()} if node else set[str]()
+    return sorted(dead & _SERVERS)
 
 
 def _join(address: str, open_cluster: bool) -> None:
