@@ -54,6 +54,7 @@ def test_what_nobody_measured_is_anything_and_what_was_measured_is_read_between_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = small_trial(optimizer=Optimizer(schedule="cosine"), steps=12, rungs=4)
+    monkeypatch.setattr(correlations, "MEASURED", {})
     assert rung_correlations(config) == [(0.0, 1.0)] * 3
     monkeypatch.setattr(correlations, "MEASURED", {("cosine", False): {0.25: 0.2, 0.5: 0.6}})
     assert [low for low, _ in rung_correlations(config)] == pytest.approx([0.2, 0.6, 0.8])
