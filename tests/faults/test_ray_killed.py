@@ -45,16 +45,15 @@ def history(folder: Path) -> History:
         return History.of(ledger.events())
 
 
-def ended(folder: Path) -> int:
-    if not (folder / "ledger.db").exists():
-        return 0
-    return sum(trial.ended is not None for trial in history(folder).trials.values())
-
-
-def wait_for_more(folder: Path, driver: subprocess.Popen[str], trials: int) -> None:
-    """Until the sweep has ended so many trials, and one is under way."""
-    while driver.poll() is None and (ended(folder) < trials or not history(folder).counts()["running"]):
+def wait_for_more(folder: Path, driver: subprocess.Popen[str], session: int, trials: int) -> None:
+    """Until so many trials have ended, and one is under way in this session of the sweep."""
+    while driver.poll() is None:
         time.sleep(0.02)
+        if (folder / "ledger.db").exists():
+            known = history(folder)
+            ended = sum(trial.ended is not None for trial in known.trials.values())
+            if len(known.sessions) == session and known.counts()["running"] and ended >= trials:
+                return
 
 
 def kill(victim: str, driver: subprocess.Popen[str]) -> None:
@@ -74,7 +73,7 @@ def test_a_sweep_survives(victim: str, kills: int, tmp_path: Path) -> None:
     for number in range(kills):
         begun = ["run", "search_spaces/smoke.yaml", "--id", "swept", *settings] if number == 0 else ["resume", "swept"]
         driver = sweeps(*begun, *storage)
-        wait_for_more(tmp_path / "swept", driver, 2 * number + 1)
+        wait_for_more(tmp_path / "swept", driver, number + 1, 2 * number + 1)
         assert driver.poll() is None, driver.stdout and driver.stdout.read()
         time.sleep(draw.uniform(0, 0.5))
         kill(victim, driver)
