@@ -84,12 +84,12 @@ class Ledger:
         """
         url = ledger_url(location)
         _check_place(url)
-        row = {"id": sweep, "uid": uuid4().hex, "schema_version": SCHEMA_VERSION, "spec": json.dumps(spec), "fence": 0}
-        head = genesis(sweep, row["uid"], row["spec"])
+        uid, sealed = uuid4().hex, json.dumps(spec)
+        row = {"id": sweep, "uid": uid, "spec": sealed, "head": genesis(sweep, uid, sealed)}
         try:
             with new_database(url) as engine, engine.begin() as connection:
                 METADATA.create_all(connection, checkfirst=False)
-                connection.execute(insert(SWEEP).values(**row, head=head))
+                connection.execute(insert(SWEEP).values(**row, schema_version=SCHEMA_VERSION, fence=0))
         except (FileExistsError, OperationalError, ProgrammingError) as error:
             with cls.open(location) as found:
                 raise LedgerExists(
