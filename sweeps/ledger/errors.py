@@ -17,8 +17,8 @@ class NotALedger(LedgerError):
     """The file or database at that place is something else, or damaged beyond opening."""
 
 
-class LedgerTooNew(LedgerError):
-    """The ledger was written by a newer version of this program."""
+class LedgerTooNew(NotALedger):
+    """The ledger was written by a newer version of this program: to this one it is none."""
 
 
 class SweepTaken(LedgerError):

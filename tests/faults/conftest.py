@@ -2,12 +2,10 @@
 
 import os
 
-import pytest
+from hypothesis import settings
 
-LONG = os.environ.get("FAULTS") == "long"
+settings.register_profile("short", max_examples=60, stateful_step_count=40, deadline=None, database=None)
+settings.register_profile("long", settings.get_profile("short"), max_examples=500)
 
-
-@pytest.fixture(scope="session")
-def long() -> bool:
-    """Whether to try as often as is promised."""
-    return LONG
+#: Of the machines over states; a test takes it with `settings.get_profile(PROFILE)`.
+PROFILE = "long" if os.environ.get("FAULTS") == "long" else "short"

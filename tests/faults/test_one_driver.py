@@ -1,0 +1,113 @@
+"""One driver at a time, in real processes: of many that start at once one wins, and one that froze writes no more."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from sweeps.ledger.errors import FenceLost, SweepTaken
+from sweeps.ledger.store import Ledger
+from tests.sweeps import stories
+
+DRIVERS = 20
+ROUNDS = 20
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["sweeps.ledger.store", "tests.sweeps.stories"])
+
+
+def claim(location: Path, at: float, answer: Connection) -> None:
+    with Ledger.open(location) as ledger:
+        while time.time() < at:
+            pass
+        try:
+            ledger.claim()
+            answer.send("won")
+            answer.recv()  # and holds it
+        except SweepTaken:
+            answer.send("refused")
+
+
+def drive(location: Path, fenced: bool, answer: Connection) -> None:
+    """Append for ever, and say why it ended."""
+    if not fenced:
+        Ledger._hold_fence = lambda *_: None  # type: ignore[method-assign]
+    with Ledger.open(location) as ledger:
+        ledger.claim()
+        first = len(ledger.history.trials)
+        answer.send("drives")
+        try:
+            for trial in range(first, first + 100_000):
+                ledger.append(stories.planned(trial))
+        except FenceLost:
+            answer.send("refused")
+        except Exception as error:
+            answer.send(f"{type(error).__name__}: {error}")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    Ledger.create(tmp_path, "sweep", {}).close()
+    return tmp_path
+
+
+def test_of_twenty_drivers_at_once_one_wins(sweep: Path) -> None:
+    at = time.time() + 5
+    ours, drivers = [], []
+    for _ in range(DRIVERS):
+        here, there = _processes.Pipe()
+        driver = _processes.Process(target=claim, args=(sweep, at, there))
+        driver.start()
+        ours.append(here)
+        drivers.append(driver)
+    answers = Counter(here.recv() for here in ours)
+    for here, driver in zip(ours, drivers, strict=True):
+        here.send("leave")
+        driver.join()
+    assert answers == {"won": 1, "refused": DRIVERS - 1}
+
+
+def frozen_and_woken(sweep: Path, fenced: bool) -> tuple[str, int]:
+    """What a driver says that was stopped while it wrote, replaced and woken; how many events it wrote after that."""
+    here, there = _processes.Pipe()
+    driver = _processes.Process(target=drive, args=(sweep, fenced, there))
+    driver.start()
+    assert driver.pid
+    try:
+        assert here.recv() == "drives"
+        time.sleep(0.02)
+        os.kill(driver.pid, signal.SIGSTOP)
+        time.sleep(0.02)
+        # The lock of a frozen process is held. It is replaced where its lock does not reach: from another host.
+        (sweep / "ledger.db.lock").unlink()
+        with Ledger.open(sweep) as other:
+            other.claim()
+            before = other.count()
+            os.kill(driver.pid, signal.SIGCONT)
+            said = here.recv() if here.poll(1 if not fenced else 20) else "goes on"
+            return said, other.count() - before
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.join()
+
+
+def test_a_driver_that_was_frozen_replaced_and_woken_is_refused(sweep: Path) -> None:
+    written = [0]
+    for _ in range(ROUNDS):
+        said, after = frozen_and_woken(sweep, fenced=True)
+        assert (said, after) == ("refused", 0)
+        with Ledger.open(sweep) as ledger:
+            written.append(ledger.count())
+            assert ledger.integrity_check() == []
+    assert written == sorted(set(written)), "one of them was frozen before it had written"
+
+
+def test_a_mutant_without_the_fence_writes_on(sweep: Path) -> None:
+    said, after = frozen_and_woken(sweep, fenced=False)
+    assert said == "goes on"
+    assert after > 0
