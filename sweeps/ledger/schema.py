@@ -112,3 +112,8 @@ def is_damage(error: DatabaseError) -> bool:
     """Whether SQLite says that the file itself is damaged; one that it cannot write may be so, too, by its header."""
     name = getattr(error.orig, "sqlite_errorname", "")
     return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY"))
+
+
+def is_locked(error: DatabaseError) -> bool:
+    """Whether SQLite gave up waiting for another process to end its write."""
+    return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")

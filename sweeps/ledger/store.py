@@ -19,7 +19,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, func, insert, null, select, text, update
+from sqlalchemy import Connection, Engine, Row, exists, func, insert, null, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
@@ -45,6 +45,7 @@ from sweeps.ledger.schema import (
     SCHEMA_VERSION,
     SWEEP,
     is_damage,
+    is_locked,
     ledger_url,
     new_database,
     open_engine,
@@ -222,10 +223,21 @@ class Ledger:
             if len(rows) <= _PAGE:
                 break
             after = rows[-1].seq
+        if self.version > 1 and not (after and not rows):
+            self._check_head(head, rows)
+
+    def _check_head(self, head: str | None, rows: Sequence[Row[Any]]) -> None:
         if rows and rows[-1].head != head:
             raise _corrupt(
                 self.location, f"its newest events are missing: the last one that is there is {rows[-1].seq}"
             )
+        if not rows and self._headless() not in (None, head):
+            raise _corrupt(self.location, "its newest events are missing: none is there")
+
+    def _headless(self) -> str | None:
+        """The head of a ledger without events; None if there are some by now."""
+        with self._reading() as connection:
+            return connection.scalar(select(SWEEP.c.head).where(~exists().select_from(EVENTS)))
 
     def _page(self, after: int) -> Sequence[Row[Any]]:
         """The event with the number `after`, whose digest the next one was made from, and those that follow it."""
@@ -261,6 +273,11 @@ class Ledger:
         except DatabaseError as error:  # a full disk, or a server that is gone, is no damage
             if is_damage(error):
                 raise _corrupt(self.location, str(error.orig)) from error
+            if is_locked(error):
+                raise SweepTaken(
+                    f"a ledger is written by one process at a time, and another one has not let go of {self.location} "
+                    "for half a minute: frozen in the middle of a write, perhaps. Let it go on, or end it"
+                ) from error
             raise
 
     def count(self, after: int = 0) -> int:

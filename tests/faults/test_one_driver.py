@@ -5,11 +5,14 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from sweeps.ledger import schema
 from sweeps.ledger.errors import FenceLost, SweepTaken
 from sweeps.ledger.store import Ledger
 from tests.sweeps import stories
@@ -28,9 +31,9 @@ def claim(location: Path, at: float, answer: Connection) -> None:
         try:
             ledger.claim()
             answer.send("won")
-            answer.recv()  # and holds it
         except SweepTaken:
             answer.send("refused")
+        answer.recv()  # and the one that won holds it
 
 
 def drive(location: Path, fenced: bool, answer: Connection) -> None:
@@ -44,6 +47,7 @@ def drive(location: Path, fenced: bool, answer: Connection) -> None:
         try:
             for trial in range(first, first + 100_000):
                 ledger.append(stories.planned(trial))
+                time.sleep(0.005)
         except FenceLost:
             answer.send("refused")
         except Exception as error:
@@ -72,6 +76,27 @@ def test_of_twenty_drivers_at_once_one_wins(sweep: Path) -> None:
     assert answers == {"won": 1, "refused": DRIVERS - 1}
 
 
+@contextmanager
+def frozen_between_writes(sweep: Path, pid: int) -> Iterator[Ledger]:
+    """Another driver, in the place of one that was stopped.
+
+    One that was stopped in the middle of a write cannot be replaced before it has gone on, and the other is told so.
+    """
+    while True:
+        time.sleep(0.02)
+        os.kill(pid, signal.SIGSTOP)
+        # The lock of a frozen process is held. It is replaced where its lock does not reach: from another host.
+        (sweep / "ledger.db.lock").unlink(missing_ok=True)
+        with Ledger.open(sweep) as other:
+            try:
+                other.claim()
+            except SweepTaken:
+                os.kill(pid, signal.SIGCONT)
+                continue
+            yield other
+            return
+
+
 def frozen_and_woken(sweep: Path, fenced: bool) -> tuple[str, int]:
     """What a driver says that was stopped while it wrote, replaced and woken; how many events it wrote after that."""
     here, there = _processes.Pipe()
@@ -80,23 +105,18 @@ def frozen_and_woken(sweep: Path, fenced: bool) -> tuple[str, int]:
     assert driver.pid
     try:
         assert here.recv() == "drives"
-        time.sleep(0.02)
-        os.kill(driver.pid, signal.SIGSTOP)
-        time.sleep(0.02)
-        # The lock of a frozen process is held. It is replaced where its lock does not reach: from another host.
-        (sweep / "ledger.db.lock").unlink()
-        with Ledger.open(sweep) as other:
-            other.claim()
+        with frozen_between_writes(sweep, driver.pid) as other:
             before = other.count()
             os.kill(driver.pid, signal.SIGCONT)
-            said = here.recv() if here.poll(1 if not fenced else 20) else "goes on"
+            said = here.recv() if here.poll(20 if fenced else 1) else "goes on"
             return said, other.count() - before
     finally:
-        os.kill(driver.pid, signal.SIGKILL)
+        driver.kill()
         driver.join()
 
 
-def test_a_driver_that_was_frozen_replaced_and_woken_is_refused(sweep: Path) -> None:
+def test_a_driver_that_was_frozen_replaced_and_woken_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_WAIT_FOR_LOCK_S", 0.2)
     written = [0]
     for _ in range(ROUNDS):
         said, after = frozen_and_woken(sweep, fenced=True)
@@ -107,7 +127,8 @@ def test_a_driver_that_was_frozen_replaced_and_woken_is_refused(sweep: Path) -> 
     assert written == sorted(set(written)), "one of them was frozen before it had written"
 
 
-def test_a_mutant_without_the_fence_writes_on(sweep: Path) -> None:
+def test_a_mutant_without_the_fence_writes_on(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_WAIT_FOR_LOCK_S", 0.2)
     said, after = frozen_and_woken(sweep, fenced=False)
     assert said == "goes on"
     assert after > 0

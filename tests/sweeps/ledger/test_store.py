@@ -256,9 +256,16 @@ def test_creating_over_a_ledger_keeps_it(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("DELETE FROM events WHERE kind = 'planned'", "event 2: started/0/1: the trial must have been planned"),
-        ("UPDATE events SET body = '{}' WHERE seq = 2", r"event 2 \(started/0/1\): its body is not an event"),
-        ("UPDATE events SET key = 'ended/7' WHERE kind = 'ended'", "event 7: its body says ended/0"),
+        ("DELETE FROM events WHERE seq = 1", r"event 2 \(started/0/1\) or one before it is not what was written"),
+        ("DELETE FROM events WHERE seq = 4", r"event 5 \(reported/0/2\) or one before it"),
+        ("DELETE FROM events WHERE seq > 4", "newest events are missing: the last one that is there is 4"),
+        ("DELETE FROM events", "newest events are missing: none is there"),
+        ("UPDATE events SET seq = 9 WHERE seq = 7", r"event 9 \(ended/0\)"),
+        ("UPDATE events SET at = '2026-01-01T00:00:00+00:00' WHERE seq = 2", r"event 2 \(started/0/1\)"),
+        ("UPDATE events SET trial = 1 WHERE seq = 2", r"event 2 \(started/0/1\)"),
+        ("UPDATE events SET body = replace(body, '0.7', '0.8') WHERE seq = 7", r"event 7 \(ended/0\)"),
+        ('UPDATE sweep SET spec = \'{"name": "other"}\'', r"event 1 \(planned/0\)"),
+        ("UPDATE sweep SET head = NULL", "newest events are missing"),
     ],
 )
 def test_damage_is_found_and_named(ledger: Ledger, damage: str, message: str) -> None:
