@@ -1,5 +1,6 @@
 # make sweep   install what is needed and run the default sweep
 # make test    install what is needed and run the tests
+# make faults  the tests of what can go wrong, as often as is promised: takes long
 # make check   format, lint, types, import rules
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
@@ -12,13 +13,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SWEEP_FILE ?= search_spaces/digits.yaml
 
-.PHONY: sweep test check
+.PHONY: sweep test faults check
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.installed-dev
+	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 3600
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

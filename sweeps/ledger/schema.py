@@ -70,8 +70,11 @@ def new_database(url: URL) -> Iterator[Engine]:
     A SQLite file gets its name only when the block is done, so nobody ever sees one that is half made.
     """
     if url.get_backend_name() != "sqlite":
-        yield (engine := open_engine(url))
-        engine.dispose()
+        engine = open_engine(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
         return
     path = Path(str(url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,15 +99,14 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def storage_problems(connection: Connection, *, quick: bool = False) -> list[str]:
-    """What the database itself finds wrong with its pages and, unless `quick`, its indexes. PostgreSQL checks its own.
+def storage_problems(connection: Connection) -> list[str]:
+    """What the database itself finds wrong with its pages and indexes. PostgreSQL checks its own.
 
     Raises `DatabaseError` where it cannot even look.
     """
     if connection.dialect.name != "sqlite":
         return []
-    check = "PRAGMA quick_check" if quick else "PRAGMA integrity_check"
-    rows: list[Any] = list(connection.exec_driver_sql(check).scalars())
+    rows: list[Any] = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
     return [str(row) for row in rows if row != "ok"]
 
 

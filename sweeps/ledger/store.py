@@ -21,7 +21,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, exists, func, insert, null, select, text, update
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
 from sweeps.events import EVENT, Event
 from sweeps.ledger.chain import genesis, link, link_of
@@ -91,7 +91,7 @@ class Ledger:
             with new_database(url) as engine, engine.begin() as connection:
                 METADATA.create_all(connection, checkfirst=False)
                 connection.execute(insert(SWEEP).values(**row, schema_version=SCHEMA_VERSION, fence=0))
-        except (FileExistsError, OperationalError, ProgrammingError) as error:
+        except (FileExistsError, IntegrityError, OperationalError, ProgrammingError) as error:
             with cls.open(location) as found:
                 raise LedgerExists(
                     f"a sweep is created once, and {location} holds the sweep '{found.sweep}' already. "
@@ -160,7 +160,7 @@ class Ledger:
 
     def _check_storage(self) -> None:
         with self._reading() as connection:
-            problems = storage_problems(connection, quick=True)
+            problems = storage_problems(connection)
         if problems:
             raise _corrupt(self.location, "; ".join(problems))
 
