@@ -26,7 +26,7 @@ from sweeps.slots.state import PoolState
 from tests.faults.conftest import PROFILE
 from tests.sweeps.plain_slot import smoke
 
-LOADED = smoke("budget.trials=6", "search={name: random, seed: 0}", "stop={name: asha, reduction: 2}")
+LOADED = smoke("budget.trials=6", "search={name: random, seed: 0}", "stop={name: asha, reduction: 4}")
 SPEC = {"file": LOADED.file.to_json()}
 SLOTS = 2
 FAILURES = ("nan", "oom", "timeout", "worker_lost", "bad_data", "user_error")
