@@ -25,7 +25,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
 faults: $(VENV)/.installed-dev
-	FAULTS=long $(BIN)/python -m pytest $(FAULT_TESTS)
+	FAULTS=long $(BIN)/python -m pytest $(FAULT_TESTS) --timeout 3600
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

@@ -66,7 +66,7 @@ def validate(file: FileArgument, overrides: SetOption = [], as_json: JsonOption 
 
         described = outline(load(file, overrides))
     if as_json:
-        _print_json(described)
+        print_json(described)
     else:
         out.print(outline_table(described))
 
@@ -89,7 +89,7 @@ def preview(
 
         described = preview_of(load(file, overrides), storage)
     if as_json:
-        _print_json(described)
+        print_json(described)
     else:
         out.print(preview_page(described), highlight=False)
 
@@ -162,7 +162,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
         file = ledger.spec["file"]
         within = in_force(Budget.model_validate(file["budget"]), history)
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "sweep": ledger.sweep,
                     "state": _state(ledger, history),
@@ -193,7 +193,7 @@ def front(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json
     with refusals(), _subject(sweep, storage) as (ledger, history):
         file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
         if as_json:
-            _print_json([_record(trial, confirmation) for trial in _front(history, file)])
+            print_json([_record(trial, confirmation) for trial in _front(history, file)])
             return
         _print_front(history, file)
         if confirmation:
@@ -219,7 +219,7 @@ def best(
         bounds = parsed_bounds(at_least, goals, "maximize"), parsed_bounds(at_most, goals, "minimize")
         chosen = best_of(points, goals, *bounds, at_knee)
         if as_json:
-            _print_json(_record(chosen, confirmation))
+            print_json(_record(chosen, confirmation))
             return
         why = "within the bounds" if at_least or at_most else "the knee of the front"
         out.print(trials_table(f"Best: {why}", [chosen], goals, varying(history.trials.values())))
@@ -246,7 +246,7 @@ def confirm(
             confirmation = confirmed(ledger, storage)
             if confirmation is None:
                 raise Refusal(f"'{ledger.sweep}' has no two fresh seeds of a point yet. Leave --json out to train them")
-            _print_json(confirmation.to_json())
+            print_json(confirmation.to_json())
             return
         from sweeps.confirmation.start import start
 
@@ -377,7 +377,8 @@ def _record(trial: TrialRecord, confirmation: Confirmation | None) -> dict[str, 
     return {**record, "confirmed": point.to_json() if point else None}
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """To standard output, indented."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 

@@ -7,16 +7,13 @@ from pathlib import Path
 import ray
 import torch
 
-from sweeps.confirmation.plan import CONFIRMS, aims_of
-from sweeps.confirmation.replication import Replication
 from sweeps.described import Described
 from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
-from sweeps.search.planning import search_of
-from sweeps.search.protocol import Search
 from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots
 from sweeps.slots.tuning import run_trials
+from sweeps.sweep_search import sweep_search
 from sweeps.tune_adapters import DriverScheduler, DriverSearcher, SlotPool
 from trainables.loop import TEACHERS
 from trainables.storage import Storage
@@ -41,16 +38,11 @@ def train(
     workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
     with Slots(plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
-        driver = Driver(ledger, sweep.file, _search(ledger, sweep), slots.plan.slots, SlotPool(slots))
+        search = sweep_search(ledger.spec, sweep.space, sweep.file, ledger.history.trials)
+        driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
         return driver.cut
-
-
-def _search(ledger: Ledger, sweep: Described) -> Search:
-    if CONFIRMS in ledger.spec:
-        return Replication(ledger.spec[CONFIRMS], aims_of(ledger.spec))
-    return search_of(sweep.space, sweep.file, ledger.history.trials)
 
 
 def plan(sweep: Described) -> SlotPlan:

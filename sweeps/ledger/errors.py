@@ -17,8 +17,8 @@ class NotALedger(LedgerError):
     """The file or database at that place is something else, or damaged beyond opening."""
 
 
-class LedgerTooNew(LedgerError):
-    """The ledger was written by a newer version of this program."""
+class LedgerTooNew(NotALedger):
+    """The ledger was written by a newer version of this program: to this one it is none."""
 
 
 class SweepTaken(LedgerError):
@@ -39,3 +39,11 @@ class IllegalEvent(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """The ledger holds an event that cannot stand where it stands. Names its sequence number and the rule."""
+
+
+class UnsafeFilesystem(LedgerError):
+    """A SQLite ledger was to lie where its log is not safe."""
+
+
+class BackupRefused(LedgerError):
+    """A backup was to be made where something is, or of a database that has a tool of its own for it."""

@@ -1,9 +1,14 @@
 """At most one live driver per sweep. The operating system lets go of the lock when the driver dies, however it dies."""
 
+from contextlib import suppress
 from typing import Protocol
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+#: The identity of the table, so that each sweep of a database has a lock of its own.
+_TABLE = "'sweep'::regclass::oid::bigint"
 
 
 class DriverLock(Protocol):
@@ -46,8 +51,7 @@ class _OfSession:
 
     def acquire(self) -> bool:
         session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        # The table's identity, so that each sweep of a database has a lock of its own.
-        held = session.scalar(text("SELECT pg_try_advisory_lock('sweep'::regclass::oid::bigint)"))
+        held = session.scalar(text(f"SELECT pg_try_advisory_lock({_TABLE})"))
         if not held:
             session.close()
             return False
@@ -56,6 +60,8 @@ class _OfSession:
 
     def release(self) -> None:
         if self._session is not None:
-            self._session.invalidate()  # the pool would keep the session, and the lock with it
+            with suppress(DBAPIError):  # a session that broke has let go
+                self._session.execute(text(f"SELECT pg_advisory_unlock({_TABLE})"))
+            self._session.invalidate()  # ends the session; the server takes a moment to notice that
             self._session.close()
             self._session = None

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DatabaseError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # older ones: `sweeps.ledger.migration`
 LEDGER_FILE = "ledger.db"
 
 METADATA = MetaData()
@@ -26,6 +27,7 @@ SWEEP = Table(
     Column("fence", Integer, nullable=False),
     Column("owner_host", String(255)),
     Column("owner_pid", Integer),
+    Column("head", String(64)),  # digest of the last event (`sweeps.ledger.chain`)
 )
 
 EVENTS = Table(
@@ -37,6 +39,7 @@ EVENTS = Table(
     Column("kind", String(20), nullable=False),
     Column("trial", Integer, index=True),
     Column("body", Text, nullable=False),
+    Column("digest", String(64)),
     sqlite_autoincrement=True,
 )
 
@@ -67,8 +70,11 @@ def new_database(url: URL) -> Iterator[Engine]:
     A SQLite file gets its name only when the block is done, so nobody ever sees one that is half made.
     """
     if url.get_backend_name() != "sqlite":
-        yield (engine := open_engine(url))
-        engine.dispose()
+        engine = open_engine(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
         return
     path = Path(str(url.database))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +100,22 @@ def _begin(connection: Connection) -> None:
 
 
 def storage_problems(connection: Connection) -> list[str]:
-    """What the database itself finds wrong with its pages and indexes. PostgreSQL checks its own."""
+    """What the database itself finds wrong with its pages and indexes. PostgreSQL checks its own.
+
+    Raises `DatabaseError` where it cannot even look.
+    """
     if connection.dialect.name != "sqlite":
         return []
     rows: list[Any] = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
     return [str(row) for row in rows if row != "ok"]
+
+
+def is_damage(error: DatabaseError) -> bool:
+    """Whether SQLite says that the file itself is damaged; one that it cannot write may be so, too, by its header."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY"))
+
+
+def is_locked(error: DatabaseError) -> bool:
+    """Whether SQLite gave up waiting for another process to end its write."""
+    return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")

@@ -1,14 +1,17 @@
 """The ledger in its database: events are appended by the one driver that holds the sweep, and read by anybody.
 
 What is promised: an event that `append` returned for is on the disk; one that it did not return for is there whole or
-not at all; the same event told twice is there once; a driver that another one has replaced can write nothing.
+not at all; the same event told twice is there once; a driver that another one has replaced can write nothing; what is
+read is what was written (`sweeps.ledger.chain`). The log of a SQLite ledger is an exception to the last: SQLite
+takes one that was torn for one that ends there.
 """
 
 import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +19,12 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
-from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
+from sqlalchemy import Connection, Engine, Row, exists, func, insert, null, select, text, update
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
 from sweeps.events import EVENT, Event
+from sweeps.ledger.chain import genesis, link, link_of
 from sweeps.ledger.errors import (
     FenceLost,
     LedgerCorrupt,
@@ -30,13 +35,17 @@ from sweeps.ledger.errors import (
     NotClaimed,
     SweepTaken,
 )
+from sweeps.ledger.filesystem import check_filesystem
 from sweeps.ledger.history import History
 from sweeps.ledger.lock import driver_lock
+from sweeps.ledger.migration import migrate
 from sweeps.ledger.schema import (
     EVENTS,
     METADATA,
     SCHEMA_VERSION,
     SWEEP,
+    is_damage,
+    is_locked,
     ledger_url,
     new_database,
     open_engine,
@@ -61,6 +70,8 @@ class Ledger:
         self.spec: dict[str, Any] = json.loads(row.spec)
         self.fence: int | None = None
         self.history = History()
+        self.version: int = row.schema_version
+        self._genesis = self._head = genesis(row.id, row.uid, row.spec)
         self._engine = engine
         self._lock = driver_lock(engine)
         self._appending = threading.Lock()
@@ -69,14 +80,18 @@ class Ledger:
     def create(cls, location: str | Path, sweep: str, spec: dict[str, Any]) -> Self:
         """A new ledger in the folder `location` (made if need be) or at a `postgresql://` URL of its own.
 
-        `spec` is the resolved sweep file as JSON values. Raises `LedgerExists`; of several at once, one succeeds.
+        `spec` is the resolved sweep file as JSON values. Raises `LedgerExists`; of several at once, one succeeds. And
+        `UnsafeFilesystem`.
         """
-        row = {"id": sweep, "uid": uuid4().hex, "schema_version": SCHEMA_VERSION, "spec": json.dumps(spec), "fence": 0}
+        url = ledger_url(location)
+        _check_place(url)
+        uid, sealed = uuid4().hex, json.dumps(spec)
+        row = {"id": sweep, "uid": uid, "spec": sealed, "head": genesis(sweep, uid, sealed)}
         try:
-            with new_database(ledger_url(location)) as engine, engine.begin() as connection:
+            with new_database(url) as engine, engine.begin() as connection:
                 METADATA.create_all(connection, checkfirst=False)
-                connection.execute(insert(SWEEP).values(row))
-        except (FileExistsError, OperationalError, ProgrammingError) as error:
+                connection.execute(insert(SWEEP).values(**row, schema_version=SCHEMA_VERSION, fence=0))
+        except (FileExistsError, IntegrityError, OperationalError, ProgrammingError) as error:
             with cls.open(location) as found:
                 raise LedgerExists(
                     f"a sweep is created once, and {location} holds the sweep '{found.sweep}' already. "
@@ -94,17 +109,24 @@ class Ledger:
             )
         engine = open_engine(url)
         try:
-            with engine.begin() as connection:
-                row = connection.execute(select(SWEEP)).one()
+            ledger = cls.on(engine, location)
         except Exception as error:
             engine.dispose()
+            if isinstance(error, LedgerTooNew):
+                raise
             why = getattr(error, "orig", None) or error
             raise NotALedger(
                 f"no ledger can be read at {url.render_as_string()}: {why}. "
                 "Its folder must be writable, also for readers; if it is, restore a backup"
             ) from error
+        return ledger
+
+    @classmethod
+    def on(cls, engine: Engine, location: str | Path) -> Self:
+        """The ledger that an engine reaches. Raises `LedgerTooNew`, and whatever else is wrong as the database says."""
+        with engine.begin() as connection:
+            row = connection.execute(text("SELECT * FROM sweep")).one()  # an older one has not all columns
         if row.schema_version > SCHEMA_VERSION:
-            engine.dispose()
             raise LedgerTooNew(
                 f"this program reads ledgers up to schema version {SCHEMA_VERSION}, and {location} has version "
                 f"{row.schema_version}. Use the version of contrastive-sweeps that wrote it, or a newer one"
@@ -114,8 +136,10 @@ class Ledger:
     def claim(self) -> int:
         """Take the sweep for this driver and return its fencing token; every earlier driver is shut out.
 
-        Raises `SweepTaken` while another live driver holds it, and `LedgerCorrupt` if the events do not fold.
+        A ledger of an older schema version is brought to today's. Raises `SweepTaken` while another live driver holds
+        it, `LedgerCorrupt` if it is damaged or its events do not fold, and `UnsafeFilesystem`.
         """
+        _check_place(self._engine.url)
         if not self._lock.acquire():
             with self._engine.begin() as connection:
                 holder = connection.execute(select(SWEEP.c.owner_pid, SWEEP.c.owner_host)).one()
@@ -124,17 +148,32 @@ class Ledger:
                 f"{holder.owner_host}. Wait for it, or stop it and try again"
             )
         try:
+            self._check_storage()
             fence = self._next_fence()
             self.history = History.of(self.events())
+            self._take_head()
         except BaseException:
             self._lock.release()
             raise
         self.fence = fence
         return fence
 
+    def _check_storage(self) -> None:
+        with self._reading() as connection:
+            problems = storage_problems(connection)
+        if problems:
+            raise _corrupt(self.location, "; ".join(problems))
+
+    def _take_head(self) -> None:
+        with self._writing() as connection:
+            if self.version < SCHEMA_VERSION:
+                migrate(connection)
+            row = connection.execute(select(SWEEP)).one()
+        self.version, self._head = row.schema_version, row.head
+
     def _next_fence(self) -> int:
         owner = {SWEEP.c.owner_host: socket.gethostname(), SWEEP.c.owner_pid: os.getpid()}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(update(SWEEP).values({SWEEP.c.fence: SWEEP.c.fence + 1, **owner}))
             return int(connection.execute(select(SWEEP.c.fence)).scalar_one())
 
@@ -148,14 +187,18 @@ class Ledger:
             raise NotClaimed(f"only a driver that holds the sweep may append {event.key}. Call claim() first")
         with self._appending:
             at = datetime.now(UTC)
-            with self._engine.begin() as connection:
+            with self._writing() as connection:
                 self._hold_fence(connection)
                 if connection.scalar(select(EVENTS.c.seq).where(EVENTS.c.key == event.key)) is not None:
                     return None
                 self.history.check(event)
-                seq = connection.execute(insert(EVENTS).values(_row(at, event)).returning(EVENTS.c.seq)).scalar_one()
+                seq, row = self.history.last_seq + 1, _row(at, event)
+                head = link(self._head, seq, **row)
+                connection.execute(insert(EVENTS).values(seq=seq, digest=head, **row))
+                connection.execute(update(SWEEP).values(head=head))
             self.history.apply(seq, at, event)
-        return int(seq)
+            self._head = head
+        return seq
 
     def _hold_fence(self, connection: Connection) -> None:
         # The update locks the row (PostgreSQL) or the database (SQLite) until the commit: no claim can come between,
@@ -169,20 +212,73 @@ class Ledger:
 
     def events(self, after: int = 0) -> Iterator[tuple[int, datetime, Event]]:
         """Events with a sequence number above `after`, in order, up to the newest. Raises `LedgerCorrupt`."""
+        head = None if after else self._genesis
         while True:
-            page = select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq).limit(_PAGE)
-            try:
-                with self._engine.begin() as connection:
-                    rows = connection.execute(page).all()
-            except DatabaseError as error:
-                raise LedgerCorrupt(
-                    f"{self.location} must be readable to its end: {error.orig}. Restore a backup"
-                ) from error
+            rows = self._page(after)
             for row in rows:
-                yield row.seq, datetime.fromisoformat(row.at), _parse(row)
-            if len(rows) < _PAGE:
-                return
+                if row.seq > after:
+                    self._check_link(head, row)
+                    yield row.seq, datetime.fromisoformat(row.at), _parse(row)
+                head = row.digest
+            if len(rows) <= _PAGE:
+                break
             after = rows[-1].seq
+        if self.version > 1 and not (after and not rows):
+            self._check_head(head, rows)
+
+    def _check_head(self, head: str | None, rows: Sequence[Row[Any]]) -> None:
+        if rows and rows[-1].head != head:
+            raise _corrupt(
+                self.location, f"its newest events are missing: the last one that is there is {rows[-1].seq}"
+            )
+        if not rows and self._headless() not in (None, head):
+            raise _corrupt(self.location, "its newest events are missing: none is there")
+
+    def _headless(self) -> str | None:
+        """The head of a ledger without events; None if there are some by now."""
+        with self._reading() as connection:
+            return connection.scalar(select(SWEEP.c.head).where(~exists().select_from(EVENTS)))
+
+    def _page(self, after: int) -> Sequence[Row[Any]]:
+        """The event with the number `after`, whose digest the next one was made from, and those that follow it."""
+        if self.version > 1:
+            columns = [*EVENTS.c, select(SWEEP.c.head).scalar_subquery().label("head")]
+        else:
+            columns = [
+                *(each for each in EVENTS.c if each.name != "digest"),
+                null().label("digest"),
+                null().label("head"),
+            ]
+        page = select(*columns).where(EVENTS.c.seq >= after).order_by(EVENTS.c.seq).limit(_PAGE + 1)
+        with self._reading() as connection:
+            return connection.execute(page).all()
+
+    def _check_link(self, before: str | None, row: Row[Any]) -> None:
+        if self.version > 1 and before is not None and row.digest != link_of(before, row):
+            raise _corrupt(self.location, f"event {row.seq} ({row.key}) or one before it is not what was written")
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise _corrupt(self.location, str(error.orig)) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:  # a full disk, or a server that is gone, is no damage
+            if is_damage(error):
+                raise _corrupt(self.location, str(error.orig)) from error
+            if is_locked(error):
+                raise SweepTaken(
+                    f"a ledger is written by one process at a time, and another one has not let go of {self.location} "
+                    "for half a minute: frozen in the middle of a write, perhaps. Let it go on, or end it"
+                ) from error
+            raise
 
     def count(self, after: int = 0) -> int:
         """How many events have a sequence number above `after`."""
@@ -221,6 +317,15 @@ class Ledger:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Close it."""
         self.close()
+
+
+def _check_place(url: URL) -> None:
+    if url.get_backend_name() == "sqlite":
+        check_filesystem(Path(str(url.database)).parent)
+
+
+def _corrupt(location: str | Path, why: str) -> LedgerCorrupt:
+    return LedgerCorrupt(f"a ledger is as it was written, to its end, and {location} is not: {why}. Restore a backup")
 
 
 def _row(at: datetime, event: Event) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class StudySearch:
                     state=_STATES[record.state],
                     params=record.parameters,
                     distributions={name: json_to_distribution(text) for name, text in record.distributions.items()},
-                    system_attrs=record.sampler_attributes,
+                    system_attrs=dict(record.sampler_attributes),  # Optuna adds the constraints to it
                     values=values,
                     constraints=broken,
                 )

@@ -1,10 +1,8 @@
-"""Every kind of file that a trial writes and reads back, cut and flipped at random: noticed, or read as it was.
-
-The ledger has tests of its own. `FAULTS=long` does all of it.
+"""Every kind of file that a trial writes and reads back, cut and flipped at random: noticed, or read as it was. The
+ledger has tests of its own.
 """
 
 import hashlib
-import os
 import pickle
 import random
 import re
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.lengths import count, length
 from tests.trainables.stepping import Stepped
 from tests.trainables.trials import checkpoints_in, small_trial, teacher_of
 from trainables import teacher_cache, tensor_files
@@ -28,8 +27,7 @@ from trainables.teacher import load_teacher
 from trainables.teacher_cache import TeacherCache
 from trainables.tensor_files import tensors_digest
 
-LONG = os.environ.get("FAULTS") == "long"
-CUTS, FLIPS = (200, 400) if LONG else (20, 40)
+CUTS, FLIPS = length(20, 200), length(40, 400)
 CONFIG = small_trial()
 TASK = CONFIG.task.load()
 ROOT = Path(__file__).parents[2]
@@ -111,11 +109,11 @@ def found(written: Written, suffix: str) -> Counter[str]:
 @pytest.mark.parametrize(("kind", "suffix"), EACH, ids=lambda each: getattr(each, "__name__", each))
 def test_no_cut_and_no_flip_is_read_as_something_else(kind: Any, suffix: str, tmp_path: Path) -> None:
     outcomes = found(kind(tmp_path), suffix)
-    print(f"faults: {kind.__name__} .{suffix}: {dict(outcomes)}")
     assert sum(outcomes.values()) == CUTS + FLIPS
     assert not outcomes["cut wrong"] + outcomes["flip wrong"]
     assert outcomes["cut noticed"] == CUTS
     assert outcomes["flip noticed"] >= 0.9 * FLIPS, "the others flipped what says nothing, as the case of an exponent"
+    count(f"P7 {kind.__name__} .{suffix}", **outcomes)
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [(kind, suffixes[0]) for kind, suffixes in KINDS.items()])

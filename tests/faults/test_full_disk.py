@@ -1,6 +1,6 @@
 """A disk that is full at some size: a clear end, nothing torn, and a sweep that goes on once there is room again.
 
-The most that a file may hold stands for the disk (RLIMIT_FSIZE). `FAULTS=long` tries fifty sizes.
+The most that a file may hold stands for the disk (RLIMIT_FSIZE).
 """
 
 import os
@@ -19,6 +19,7 @@ from sweeps.ledger.errors import LedgerError
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.slots.state import Job
+from tests.faults.lengths import count, length
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out
 from tests.trainables.trials import timeless
@@ -26,8 +27,7 @@ from trainables.loop import run_trial
 from trainables.outcomes import Outcome, Report, StorageFull
 from trainables.world import SingleWorld
 
-LONG = os.environ.get("FAULTS") == "long"
-SIZES = 50 if LONG else 4
+SIZES = length(4, 50)
 SWEEP = smoke("budget.trials=4", "stop.minimum=2")
 ENDS = ["done", "checkpoints or teacher", "ledger"]
 KIB = 1024
@@ -95,7 +95,7 @@ def test_a_full_disk_ends_a_sweep_that_goes_on_when_there_is_room(twin: list[tup
         begun += (folder / "ledger.db").exists() and bool(facts(folder))
         sweep_in(folder)
         assert facts(folder) == twin, f"{size} bytes, {end}"
-    print(f"faults: {SIZES} sizes of a full disk, ended by {dict(ends)}; {begun} had begun a trial")
+    count("P6 disk full", sizes=SIZES, **ends, begun_a_trial=begun, torn=0)
     assert ends["done"] < SIZES / 2, "the disk was never full"
     assert ends["ledger"]
     assert ends["checkpoints or teacher"]

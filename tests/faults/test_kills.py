@@ -1,7 +1,4 @@
-"""A worker killed by SIGKILL at any step, and in the midst of its writing, ends in the weights of one that never was.
-
-`FAULTS=long` does all of it: without Ray, and through workers of Ray Train.
-"""
+"""A worker killed by SIGKILL at any step, and in the midst of its writing, ends in the weights of one that never was."""
 
 import os
 import random
@@ -16,6 +13,7 @@ from sweeps.events import Reported
 from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
 from tests.faults.dying_trials import Deadly
+from tests.faults.lengths import LONG, count, length
 from tests.sweeps.slots.conftest import local_ray  # noqa: F401  # a fixture
 from tests.sweeps.slots.driving import drive, ends, starts
 from tests.trainables.trials import Listener, WatchedTask, small_trial, timeless, train
@@ -27,7 +25,6 @@ from trainables.outcomes import Outcome
 from trainables.storage import Storage
 from trainables.world import SingleWorld
 
-LONG = os.environ.get("FAULTS") == "long"
 STEPS, RUNGS = 30, 5
 CONFIG = small_trial(objective=CRD(), memory=Bank(size=900), steps=STEPS, rungs=RUNGS)  # a memory that must survive
 
@@ -67,10 +64,10 @@ def killed_at(step: int, folder: Path) -> tuple[Outcome, int]:
 
 
 def test_killed_at_a_random_step_it_ends_in_the_same_weights(calm: Outcome, tmp_path: Path) -> None:
-    at = random.Random(3).sample(range(1, STEPS), 20 if LONG else 4)
+    at = random.Random(3).sample(range(1, STEPS), length(4, 20))
     ended = [killed_at(step, tmp_path / str(step)) for step in at]
     assert all(same(outcome, calm) for outcome, _ in ended)
-    print(f"faults: {len(at)} kills of a training process at random steps, all in the same weights")
+    count("P3 training killed, without Ray", kills=len(at), same_weights=len(at))
     each = STEPS // RUNGS
     assert [steps for _, steps in ended] == [STEPS - step // each * each for step in at], "from its last checkpoint"
 
@@ -145,7 +142,7 @@ def real_trial(number: int) -> dict[str, Any]:
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("local_ray")
 def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp_path: Path) -> None:
-    chance, kills = random.Random(5), 20 if LONG else 1
+    chance, kills = random.Random(5), length(1, 20)
     jobs = [Job(number, {**real_trial(number), "dies_at": chance.randrange(1, STEPS)}) for number in range(kills)]
     plan = SlotPlan(2, run_trial="tests.faults.dying_trials:dies_once")
     with Slots(plan, "kills", "1", str(tmp_path / "killed")) as slots:
@@ -164,4 +161,4 @@ def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp
             world=SingleWorld(),
         )
         assert ended[number].weights_digest == alone.weights_digest
-    print(f"faults: {kills} kills of workers of Ray Train, all in the same weights")
+    count("P3 Ray Train workers killed", kills=kills, same_weights=kills)

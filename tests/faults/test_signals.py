@@ -1,9 +1,6 @@
-"""Ctrl-C and SIGTERM at random instants of real sweeps: gone within 10 s, nothing lost, nothing counted twice.
+"""Ctrl-C and SIGTERM at random instants of real sweeps: gone within 10 s, nothing lost, nothing counted twice."""
 
-`FAULTS=long` does it twenty times.
-"""
-
-import os
+import math
 import random
 import signal
 import subprocess
@@ -19,9 +16,9 @@ import pytest
 
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
+from tests.faults.lengths import LONG, count, length
 
-LONG = os.environ.get("FAULTS") == "long"
-SIGNALS = 20 if LONG else 1
+SIGNALS = length(1, 20)
 ROOT = Path(__file__).parents[2]
 TRIALS = 6
 SETTINGS = (f"budget.trials={TRIALS}", "stop.minimum=2", "resources.slots=1", "trial.steps=200")
@@ -136,9 +133,9 @@ def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(t
     output, _ = last.communicate(timeout=280)
     assert last.returncode == 0, output
     assert_whole(tmp_path, sweep)
-    slowest = max(each.seconds for each in done)
+    slowest = math.ceil(max(each.seconds for each in done))
     heard = sum("continue with: python -m sweeps resume" in each.output for each in done)
-    print(f"faults: {len(done)} signals, {heard} heard by the driver, slowest end after {slowest:.1f} s")
+    count("P12 signals", sent=len(done), heard_by_the_driver=heard, slowest_end_s=slowest, lost=0, double=0)
     again = max(len(trial.attempts) for trial in history_of(tmp_path, sweep).trials.values())
     if LONG:
         assert heard >= SIGNALS * 0.5

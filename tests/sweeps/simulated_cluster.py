@@ -52,7 +52,7 @@ class Cluster:
         self.checkpoints: dict[int, float] = defaultdict(float)
         self.ran = 0.0
         self.sessions = 0
-        Ledger.create(folder, "simulated", {}).close()
+        Ledger.create(folder, "simulated", {"file": loaded.file.to_json()}).close()
 
     def session(self) -> Driver | None:
         """One driver, from its claim to its end; None if it was killed."""
@@ -73,7 +73,8 @@ class Cluster:
 
     def _drive(self, ledger: Ledger) -> Driver:
         file = self.loaded.file
-        driver = Driver(ledger, file, search_of(self.loaded.space, file), self.count, self)
+        search = search_of(self.loaded.space, file, ledger.history.trials)
+        driver = Driver(ledger, file, search, self.count, self)
         while True:
             self._dies()
             if self.chance.random() < 0.5:

@@ -28,22 +28,31 @@ from sweeps.ledger.history import History
 from sweeps.ledger.schema import METADATA, ledger_url, new_database, open_engine
 from sweeps.ledger.store import Ledger
 from tests.sweeps import stories
+from tests.sweeps.ledger.conftest import Location
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path):
-    with Ledger.create(tmp_path / "sweep", "sweep", {"name": "sweep"}) as made:
+def ledger(location: Location):
+    with Ledger.create(location, "sweep", {"name": "sweep"}) as made:
         made.claim()
         yield made
 
 
-def rewrite(location: Path, statement: str) -> None:
+def rewrite(location: Location, statement: str) -> None:
     engine = open_engine(ledger_url(location))
     with engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+def lose_lock(location: Location) -> None:
+    """As where a lock does not reach the other host, or its session broke: its holder goes on and does not know."""
+    if isinstance(location, Path):
+        (location / "ledger.db.lock").unlink()
+    else:
+        rewrite(location, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
 
 
 def test_what_was_appended_is_read_back_in_order(ledger: Ledger) -> None:
@@ -131,8 +140,7 @@ def test_a_sweep_has_one_driver(ledger: Ledger) -> None:
 
 def test_a_replaced_driver_cannot_write(ledger: Ledger) -> None:
     ledger.append(stories.planned(0))
-    # As on a file system whose locks do not reach the other host: the lock is held, and nobody sees it.
-    Path(f"{ledger_url(ledger.location).database}.lock").unlink()
+    lose_lock(ledger.location)
     with Ledger.open(ledger.location) as other:
         assert other.claim() == 2
         with pytest.raises(FenceLost, match="token 1"):
@@ -175,14 +183,14 @@ def test_of_drivers_that_start_at_once_one_wins(ledger: Ledger) -> None:
     assert sorted(answers) == [["refused"], ["refused"], ["refused"], ["won", "2"]]
 
 
-def test_of_creators_at_once_one_wins(tmp_path: Path) -> None:
+def test_of_creators_at_once_one_wins(location: Location) -> None:
     results: list[str] = []
     barrier = threading.Barrier(8)
 
     def create() -> None:
         barrier.wait()
         try:
-            with Ledger.create(tmp_path / "sweep", "sweep", {}):
+            with Ledger.create(location, "sweep", {}):
                 results.append("created")
         except LedgerExists:
             results.append("exists")
@@ -240,8 +248,8 @@ def test_a_lost_or_foreign_ledger_is_named(tmp_path: Path) -> None:
         Ledger.open(tmp_path)
 
 
-def test_a_newer_schema_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    rewrite(tmp_path / "sweep", "UPDATE sweep SET schema_version = 99")
+def test_a_newer_schema_is_refused(ledger: Ledger) -> None:
+    rewrite(ledger.location, "UPDATE sweep SET schema_version = 99")
     with pytest.raises(LedgerTooNew, match="has version 99"):
         Ledger.open(ledger.location)
 
@@ -256,9 +264,16 @@ def test_creating_over_a_ledger_keeps_it(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("DELETE FROM events WHERE kind = 'planned'", "event 2: started/0/1: the trial must have been planned"),
-        ("UPDATE events SET body = '{}' WHERE seq = 2", r"event 2 \(started/0/1\): its body is not an event"),
-        ("UPDATE events SET key = 'ended/7' WHERE kind = 'ended'", "event 7: its body says ended/0"),
+        ("DELETE FROM events WHERE seq = 1", r"event 2 \(started/0/1\) or one before it is not what was written"),
+        ("DELETE FROM events WHERE seq = 4", r"event 5 \(reported/0/2\) or one before it"),
+        ("DELETE FROM events WHERE seq > 4", "newest events are missing: the last one that is there is 4"),
+        ("DELETE FROM events", "newest events are missing: none is there"),
+        ("UPDATE events SET seq = 9 WHERE seq = 7", r"event 9 \(ended/0\)"),
+        ("UPDATE events SET at = '2026-01-01T00:00:00+00:00' WHERE seq = 2", r"event 2 \(started/0/1\)"),
+        ("UPDATE events SET trial = 1 WHERE seq = 2", r"event 2 \(started/0/1\)"),
+        ("UPDATE events SET body = replace(body, '0.7', '0.8') WHERE seq = 7", r"event 7 \(ended/0\)"),
+        ('UPDATE sweep SET spec = \'{"name": "other"}\'', r"event 1 \(planned/0\)"),
+        ("UPDATE sweep SET head = NULL", "newest events are missing"),
     ],
 )
 def test_damage_is_found_and_named(ledger: Ledger, damage: str, message: str) -> None:
@@ -266,7 +281,7 @@ def test_damage_is_found_and_named(ledger: Ledger, damage: str, message: str) ->
         ledger.append(event)
     assert ledger.integrity_check() == []
     ledger.close()
-    rewrite(Path(ledger.location), damage)
+    rewrite(ledger.location, damage)
     with Ledger.open(ledger.location) as damaged:
         with pytest.raises(LedgerCorrupt, match=message):
             damaged.claim()

@@ -1,5 +1,6 @@
 """The search: what is suggested, told and restored."""
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces.policies import Gp, Grid, Nsga2, Random, SearchConfig, Tpe
+from search_spaces.policies import Bound, Gp, Grid, Nsga2, Random, SearchConfig, Tpe
 from search_spaces.space import Space
 from search_spaces.sweep_file import Goal
 from sweeps.events import TrialState
@@ -88,6 +89,15 @@ def test_a_restored_search_goes_on_as_if_nothing_had_happened(config: SearchConf
         restored = search_for(SPACE, goals, config)
         restored.restore(reversed(ledger))
         assert before + serial(restored, 24, ledger) == expected
+
+
+def test_what_a_search_is_restored_from_stays_as_it_is() -> None:
+    ledger: list[Trial] = []
+    bounds = {"cost": Bound(at_most=1e4)}
+    serial(search_for(SPACE, GOALS, Tpe(startup_trials=5), bounds), 8, ledger)
+    before = copy.deepcopy(ledger)
+    search_for(SPACE, GOALS, Tpe(startup_trials=5), bounds).restore(ledger)
+    assert ledger == before
 
 
 def test_the_study_matters_to_tpe_and_its_attributes_are_kept() -> None:
