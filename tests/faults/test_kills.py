@@ -1,4 +1,4 @@
-"""A worker killed by SIGKILL at any step, and in the midst of its writing, ends in the weights of one that never was."""
+"""A worker killed by SIGKILL at any step, or in the midst of writing, ends in the weights of one that never was."""
 
 import os
 import random

@@ -240,12 +240,12 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 TestTrials = Trials.TestCase
 SEQUENCES = length(60, 500)
-TestTrials.settings = settings(max_examples=SEQUENCES, stateful_step_count=40, deadline=None, database=None)
+TestTrials.settings = settings(max_examples=SEQUENCES, stateful_step_count=60, deadline=None, database=None)
 
 
 def test_every_rule_had_its_turn() -> None:
     """After the machine: else its sequences would have tried nothing."""
-    least = SEQUENCES // 10
+    least = SEQUENCES // 15
     rules = (
         "plan",
         "claim",
