@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -190,7 +191,7 @@ def _student_layers(config: TrialConfig, batch: int) -> list["Layer"]:
 
 @functools.cache
 def _weight_bytes(model: ModelConfig, inputs: tuple[int, ...]) -> int:
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(inputs).parameters())
 
 
@@ -206,13 +207,32 @@ class Layer:
 
 @functools.cache
 def count_layers(model: ModelConfig, inputs: tuple[int, ...], batch: int, *, generates: bool = False) -> list[Layer]:
-    """The products of one forward pass, found by running the network on tensors that have shapes but no data.
+    """The products of one forward pass. With `generates`, those of the likelihood of the images too.
 
-    With `generates`, those of the likelihood of the images too.
+    What a product takes grows by the same with each image, so that a pass with two and one with three say all.
     """
-    with torch.device("meta"):
+    two, three = (_products(model, inputs, images, generates) for images in (2, 3))
+    return [_extrapolated(*pair, batch - 2) for pair in zip(two, three, strict=True)]
+
+
+def _extrapolated(two: Layer, three: Layer, beyond: int) -> Layer:
+    def of(counted: int, counted_with_one_more: int) -> int:
+        return counted + beyond * (counted_with_one_more - counted)
+
+    return Layer(
+        of(two.flops, three.flops),
+        of(two.bytes, three.bytes),
+        of(two.output_bytes, three.output_bytes),
+        two.operands_with_gradient,
+    )
+
+
+@functools.cache
+def _products(model: ModelConfig, inputs: tuple[int, ...], batch: int, generates: bool) -> list[Layer]:
+    """Found by running the network, on the CPU: for tensors without data torch would load its compiler, for seconds."""
+    with torch.device("cpu"), _Undrawn():
         network: Any = model.build(inputs)
-        images = torch.empty(batch, *inputs)
+        images = torch.zeros(batch, *inputs)
     counter = _LayerCounter()
     with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
         features = network(images)
@@ -221,7 +241,18 @@ def count_layers(model: ModelConfig, inputs: tuple[int, ...], batch: int, *, gen
     return counter.layers
 
 
+class _Undrawn(TorchFunctionMode):
+    """Weights are not drawn: only shapes are of interest, and the generator is somebody else's."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
 class _LayerCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here; to keep its compiler out of this class torch would load it
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.layers: list[Layer] = []
