@@ -44,7 +44,7 @@ _LETTING_GO_S = 5.0
 _LEAVING_S = 0.5
 
 #: How long a sweep that is interrupted before it began waits for its data, without which no session can be told of.
-_LOADING_S = 3.0
+_LOADING_S = 4.0
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 #: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.

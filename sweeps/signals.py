@@ -15,7 +15,7 @@ LONGEST_ALARM_S = 1e8
 _AGAIN_S = 1.0
 
 #: Nor can it while compiled code holds the main thread, as Ray's does for seconds when it starts on a busy machine.
-_AT_LATEST_S = 6.0
+_AT_LATEST_S = 5.0
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
@@ -70,11 +70,21 @@ class Signals:
         raise Interrupted(self._received)
 
     def insist(self, told: int, leave: Callable[[], None]) -> None:
-        """Read the numbers of signals from a pipe; end the process when one is not obeyed."""
-        while signum := os.read(told, 1):
-            if signum[0] in (signal.SIGINT, signal.SIGTERM) and not self._obeyed.wait(_AT_LATEST_S):
+        """Read the numbers of signals from a pipe; end the process at the second, or when one is not obeyed."""
+
+        def insist_on(signum: int) -> None:
+            if not self._obeyed.wait(_AT_LATEST_S):
                 leave()
+                os._exit(128 + signum)
+
+        heard = False
+        while signum := os.read(told, 1):
+            if signum[0] not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            if heard:
                 os._exit(128 + signum[0])
+            heard = True
+            threading.Thread(target=insist_on, args=(signum[0],), name="signals", daemon=True).start()
 
 
 @contextmanager

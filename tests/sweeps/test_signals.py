@@ -84,3 +84,21 @@ def test_a_process_that_cannot_obey_is_ended_with_the_code_of_its_signal(
     assert os.WEXITSTATUS(status) == 143
     assert time.monotonic() - began < 10
     assert (tmp_path / "left").exists() == left
+
+
+def test_a_second_signal_ends_even_a_process_that_cannot_hear_the_first(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        with listening((tmp_path / "left").touch) as heard, heard.obeyed():
+            (tmp_path / "begun").touch()
+            hang_in_compiled_code()
+        os._exit(9)
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    began = time.monotonic()
+    for _ in range(2):
+        time.sleep(0.2)
+        os.kill(child, signal.SIGINT)
+    _, status = os.waitpid(child, 0)
+    assert os.WEXITSTATUS(status) == 130
+    assert time.monotonic() - began < 3
