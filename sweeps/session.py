@@ -31,7 +31,7 @@ from sweeps.signals import Interrupted, Signals, listening
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
-from sweeps.tracking import MlflowWriter
+from sweeps.tracking import MlflowWriter, Tracking
 from sweeps.watch import watched
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
@@ -45,7 +45,7 @@ _LETTING_GO_S = 5.0
 _LEAVING_S = 0.5
 
 #: How long a sweep that is interrupted before it began waits for its data, without which no session can be told of.
-_LOADING_S = 3.0
+_LOADING_S = 4.0
 
 _PATIENCE_SECONDS = 3.0  # with an MLflow that refuses already
 #: For what is not in MLflow yet; `sync` brings the rest there. Where time is up, devices are held meanwhile.
@@ -92,8 +92,8 @@ def drive(
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
     or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
-    with Ledger.open(storage / sweep) as ledger, listening() as signals:
-        mirror = tracking(ledger.sweep, ledger.spec, storage)
+    with Ledger.open(storage / sweep) as ledger:
+        mirror = tracking(ledger.sweep, ledger.spec, storage)  # refused before it is claimed
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
         if budget:
@@ -102,43 +102,80 @@ def drive(
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
-        described = _start(ledger, fence, accept_changed_code, signals)
-        from sweeps.training import plan, train  # loaded by now, while Ray started
+        hold = _Hold(ledger, fence)
+        with listening(lambda: hold.close("interrupted")) as signals:
+            return _held(hold, storage, mirror, within, budget, accept_changed_code, signals)
 
-        devices = described.file.resources.devices(plan(described).slots)
-        writer = MlflowWriter(storage / sweep, mirror)
-        reason: Reason = "error"
-        try:
-            ledger.append(_opened(fence, described.task, devices))
+
+class _Hold:
+    """A driver's session: its data, which is loaded from now on, its first record and its last."""
+
+    def __init__(self, ledger: Ledger, fence: int) -> None:
+        self.ledger, self.fence = ledger, fence
+        self.loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
+
+    def open(self, devices: float) -> None:
+        """The first record of the session."""
+        self.ledger.append(_opened(self.fence, self.loading.result().task, devices))
+
+    def close(self, reason: Reason) -> None:
+        """The last record; one that a signal ends as it begins has its first here, too, if its data is known by now."""
+        sessions = self.ledger.history.sessions
+        if not sessions or sessions[-1].opened.fence != self.fence:
+            if not wait([self.loading], _LOADING_S).done or self.loading.exception():
+                return
+            self.open(self.loading.result().file.resources.devices(1))
+        self.ledger.append(Closed(fence=self.fence, reason=reason))
+
+
+def _held(
+    hold: _Hold,
+    storage: Path,
+    mirror: Tracking,
+    within: Budget,
+    budget: Mapping[str, float],
+    accept_changed_code: bool,
+    signals: Signals,
+) -> bool:
+    """Train what is left while signals are heard."""
+    ledger, sweep = hold.ledger, hold.ledger.sweep
+    described, devices = _start(hold, accept_changed_code, signals)
+    from sweeps.training import train  # loaded by now, while Ray started
+
+    writer = MlflowWriter(storage / sweep, mirror)
+    reason: Reason = "error"
+    try:
+        with signals.obeyed():
+            hold.open(devices)
             if budget:
-                ledger.append(Budgeted(fence=fence, budget=dict(budget)))
-            left_s = seconds_left(within, ledger.history, datetime.now(UTC))
-            with (
-                watched(ledger, left_s - _LEAVING_S, _out_of_time(sweep)),
-                signals.obeyed(left_s - _LETTING_GO_S),
-                LiveView(storage / sweep, writer) as view,
-            ):
-                cut = train(ledger, described, storage, signals.check, view)
-            reason = "stopped" if cut else "done"
-            if cut:
-                writer.flush(_DRAIN_SECONDS["done"])
-                raise Stopped(_cut(sweep, cut))
-        except Interrupted as interrupt:
-            if interrupt.signum == signal.SIGALRM:
-                reason = "stopped"
-                raise Stopped(_out_of_time(sweep)) from interrupt
-            reason = "interrupted"
-            raise
-        except (DamagedFile, NewerFile) as error:
-            raise Damaged(error.message) from error
-        except (SlotsLostError, TuneFailedError, StorageFull, OperationalError) as error:
-            raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
-        finally:
-            with suppress(OperationalError):  # no room to say so: then it counts as killed
-                ledger.append(Closed(fence=fence, reason=reason))
-            mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
-        ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
-        return mirrored
+                ledger.append(Budgeted(fence=hold.fence, budget=dict(budget)))
+        left_s = seconds_left(within, ledger.history, datetime.now(UTC))
+        with (
+            watched(ledger, left_s - _LEAVING_S, _out_of_time(sweep)),
+            signals.obeyed(left_s - _LETTING_GO_S),
+            LiveView(storage / sweep, writer) as view,
+        ):
+            cut = train(ledger, described, storage, signals.check, view)
+        reason = "stopped" if cut else "done"
+        if cut:
+            writer.flush(_DRAIN_SECONDS["done"])
+            raise Stopped(_cut(sweep, cut))
+    except Interrupted as interrupt:
+        if interrupt.signum == signal.SIGALRM:
+            reason = "stopped"
+            raise Stopped(_out_of_time(sweep)) from interrupt
+        reason = "interrupted"
+        raise
+    except (DamagedFile, NewerFile) as error:
+        raise Damaged(error.message) from error
+    except (SlotsLostError, TuneFailedError, StorageFull, OperationalError) as error:
+        raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
+    finally:
+        with suppress(OperationalError):  # no room to say so: then it counts as killed
+            hold.close(reason)
+        mirrored = writer.drain(_PATIENCE_SECONDS if writer.last_error else _DRAIN_SECONDS[reason])
+    ray.shutdown()  # not after an error: slots are still at work, and Ray aborts a process whose threads need it
+    return mirrored
 
 
 def _out_of_time(sweep: str) -> str:
@@ -171,23 +208,23 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _start(ledger: Ledger, fence: int, accept_changed_code: bool, signals: Signals) -> Described:
-    """Start Ray, and load the sweep's data meanwhile; what must be refused is refused before.
+def _start(hold: _Hold, accept_changed_code: bool, signals: Signals) -> tuple[Described, float]:
+    """Start Ray while the sweep's data is loaded: what the sweep is, and how many devices it holds.
 
-    A signal leaves a session that was interrupted as it began: it did not end without a word.
+    What must be refused is refused before. A signal does not end the session without a word.
     """
-    loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
+    ledger = hold.ledger
     try:
         with signals.obeyed():
             if ledger.history.sessions:
-                check_unchanged(ledger.sweep, ledger.history, loading.result().task, accept_changed_code)
+                check_unchanged(ledger.sweep, ledger.history, hold.loading.result().task, accept_changed_code)
             start_ray()
-            return loading.result()
+            described = hold.loading.result()
+            from sweeps.training import plan
+
+            return described, described.file.resources.devices(plan(described).slots)
     except Interrupted:
-        if wait([loading], _LOADING_S).done and not loading.exception():
-            described = loading.result()
-            ledger.append(_opened(fence, described.task, described.file.resources.devices(1)))
-            ledger.append(Closed(fence=fence, reason="interrupted"))
+        hold.close("interrupted")
         raise
 
 

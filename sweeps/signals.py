@@ -1,8 +1,10 @@
 """Ctrl-C, SIGTERM and an alarm of our own: what ends a driver before its time, as an exception in its main thread."""
 
 import math
+import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -11,6 +13,9 @@ LONGEST_ALARM_S = 1e8
 
 #: A handler's exception is dropped where Python cannot raise it: in a finaliser, say, or right after a fork.
 _AGAIN_S = 1.0
+
+#: Nor can it while compiled code holds the main thread, as Ray's does for seconds when it starts on a busy machine.
+_AT_LATEST_S = 5.0
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
@@ -31,6 +36,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._received: int | None = None
+        self._obeyed = threading.Event()
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal came: to be called now and then by code that may have swallowed it."""
@@ -48,6 +54,7 @@ class Signals:
         except BaseException as error:
             signal.setitimer(signal.ITIMER_REAL, 0)
             if self._received is not None:  # inside Ray's compiled code it comes out as a SystemError
+                self._obeyed.set()
                 raise Interrupted(self._received) from error
             raise
         finally:
@@ -62,15 +69,41 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
         raise Interrupted(self._received)
 
+    def insist(self, told: int, leave: Callable[[], None]) -> None:
+        """Read the numbers of signals from a pipe; end the process at the second, or when one is not obeyed."""
+
+        def insist_on(signum: int) -> None:
+            if not self._obeyed.wait(_AT_LATEST_S):
+                leave()
+                os._exit(128 + signum)
+
+        heard = False
+        while signum := os.read(told, 1):
+            if signum[0] not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            if heard:
+                os._exit(128 + signum[0])
+            heard = True
+            threading.Thread(target=insist_on, args=(signum[0],), name="signals", daemon=True).start()
+
 
 @contextmanager
-def listening() -> Iterator[Signals]:
-    """Hear signals in this block; afterwards they are what they were."""
+def listening(leave: Callable[[], None]) -> Iterator[Signals]:
+    """Hear signals in this block; afterwards they are what they were.
+
+    A process whose main thread does not come to obey one is ended after some seconds, when `leave` has been called.
+    """
     signals = Signals()
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    threading.Thread(target=signals.insist, args=(told, leave), name="signals", daemon=True).start()
     before = {signum: signal.signal(signum, signals.hear) for signum in _HEARD}
+    wakeup = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)  # written to even while no handler can run
     try:
         yield signals
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(wakeup)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        os.close(tell)  # the thread hears of that, and ends

@@ -64,8 +64,8 @@ def start_ray(address: str | None = None, *, cpus: int | None = None, open_clust
         else:
             _join(address, open_cluster)
     except SystemExit:  # what Ray makes of a SIGTERM that comes meanwhile
-        signal.signal(signal.SIGTERM, on_sigterm)
-        signal.raise_signal(signal.SIGTERM)
+        if callable(on_sigterm):
+            on_sigterm(signal.SIGTERM, None)
         raise
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself

@@ -152,7 +152,7 @@ def test_a_signal_while_ray_starts_leaves_an_interrupted_sweep(tmp_path: Path, s
     assert ended.exit_code == 128 + signum, ended.output
     assert ended.seconds < GONE_WITHIN_S
     history = history_of(tmp_path, "early")
-    assert (history.closed, history.trials) == ("interrupted", {})
+    assert (history.closed, history.trials) == ("interrupted", {}), ended
     assert len(history.sessions) == 1
 
 
