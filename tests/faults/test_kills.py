@@ -3,18 +3,19 @@
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from sweeps.events import Reported
+from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
 from tests.faults.dying_trials import Deadly
 from tests.faults.lengths import LONG, count, length
-from tests.sweeps.slots.conftest import local_ray  # noqa: F401  # a fixture
 from tests.sweeps.slots.driving import drive, ends, starts
 from tests.trainables.trials import Listener, WatchedTask, small_trial, timeless, train
 from trainables.checkpoint import Checkpoints, Progress
@@ -139,8 +140,15 @@ def real_trial(number: int) -> dict[str, Any]:
     return small_trial(seed=number, steps=STEPS, rungs=RUNGS).to_json()
 
 
+@pytest.fixture
+def own_ray() -> Iterator[None]:
+    start_ray(cpus=2)
+    yield
+    ray.shutdown()
+
+
 @pytest.mark.timeout(1800)
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp_path: Path) -> None:
     chance, kills = random.Random(5), length(1, 20)
     jobs = [Job(number, {**real_trial(number), "dies_at": chance.randrange(1, STEPS)}) for number in range(kills)]
