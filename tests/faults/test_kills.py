@@ -148,9 +148,10 @@ def own_ray() -> Iterator[None]:
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.skipif(not LONG, reason="half a minute of Ray: make faults (tests/sweeps/slots kills workers too)")
 @pytest.mark.usefixtures("own_ray")
 def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp_path: Path) -> None:
-    chance, kills = random.Random(5), length(1, 20)
+    chance, kills = random.Random(5), 20
     jobs = [Job(number, {**real_trial(number), "dies_at": chance.randrange(1, STEPS)}) for number in range(kills)]
     plan = SlotPlan(2, run_trial="tests.faults.dying_trials:dies_once")
     with Slots(plan, "kills", "1", str(tmp_path / "killed")) as slots:

@@ -16,9 +16,9 @@ import pytest
 
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from tests.faults.lengths import LONG, count, length
+from tests.faults.lengths import LONG, count
 
-SIGNALS = length(1, 20)
+SIGNALS = 20
 ROOT = Path(__file__).parents[2]
 TRIALS = 6
 SETTINGS = (f"budget.trials={TRIALS}", "stop.minimum=2", "resources.slots=1", "trial.steps=200")
@@ -107,6 +107,9 @@ def is_exit_of(exit_code: int, signum: int) -> bool:
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.skipif(
+    not LONG, reason="minutes of Ray: make faults (tests/sweeps/test_session.py sends each signal once)"
+)
 def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(tmp_path: Path) -> None:
     chance, done, finished = random.Random(7), list[Signalled](), 0
     sweep, fresh = "signalled-0", True
@@ -137,9 +140,8 @@ def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(t
     heard = sum("continue with: python -m sweeps resume" in each.output for each in done)
     count("P12 signals", sent=len(done), heard_by_the_driver=heard, slowest_end_s=slowest, lost=0, double=0)
     again = max(len(trial.attempts) for trial in history_of(tmp_path, sweep).trials.values())
-    if LONG:
-        assert heard >= SIGNALS * 0.5
-        assert again >= 2, "no signal fell into a trial"
+    assert heard >= SIGNALS * 0.5
+    assert again >= 2, "no signal fell into a trial"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
