@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -191,8 +190,15 @@ def _student_layers(config: TrialConfig, batch: int) -> list["Layer"]:
 
 @functools.cache
 def _weight_bytes(model: ModelConfig, inputs: tuple[int, ...]) -> int:
-    with torch.device("meta"), _Undrawn():
-        return _FLOAT_BYTES * sum(parameter.numel() for parameter in model.build(inputs).parameters())
+    network: torch.nn.Module = _built(model, inputs)
+    return _FLOAT_BYTES * sum(parameter.numel() for parameter in network.parameters())
+
+
+@functools.lru_cache(maxsize=1)
+def _built(model: ModelConfig, inputs: tuple[int, ...]) -> Any:
+    """The network, on the CPU: for tensors without data torch would load its compiler, for seconds."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # the generator is somebody else's
+        return model.build(inputs)
 
 
 @dataclass(frozen=True)
@@ -227,25 +233,13 @@ def _extrapolated(two: Layer, three: Layer, beyond: int) -> Layer:
     )
 
 
-@functools.cache
 def _products(model: ModelConfig, inputs: tuple[int, ...], batch: int, generates: bool) -> list[Layer]:
-    """Found by running the network, on the CPU: for tensors without data torch would load its compiler, for seconds."""
-    with torch.device("cpu"), _Undrawn():
-        network: Any = model.build(inputs)
-        images = torch.zeros(batch, *inputs)
-    counter = _LayerCounter()
+    network, images, counter = _built(model, inputs), torch.zeros(batch, *inputs, device="cpu"), _LayerCounter()
     with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
         features = network(images)
         if generates:
             network.negative_log_likelihood(features, images)
     return counter.layers
-
-
-class _Undrawn(TorchFunctionMode):
-    """Weights are not drawn: only shapes are of interest, and the generator is somebody else's."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
 
 
 class _LayerCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
