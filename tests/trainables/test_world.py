@@ -57,7 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 
 def scale(key: str, tensors: dict[str, torch.Tensor]) -> float:
-    """The norm of a tensor; of a momentum at least 1 % of all of them: one that cancels has the rounding of the others."""
+    """The norm of a tensor; of a momentum at least 1 % of that of all: what cancels has the rounding of the others."""
     own = float(tensors[key].nan_to_num().norm())
     momenta = [float(tensor.norm()) for name, tensor in tensors.items() if name.startswith("optimizer/")]
     return max(own, math.hypot(*momenta) / 100) if key.startswith("optimizer/") else own
