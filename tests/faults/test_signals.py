@@ -22,7 +22,7 @@ SIGNALS = 20
 ROOT = Path(__file__).parents[2]
 TRIALS = 6
 SETTINGS = (f"budget.trials={TRIALS}", "stop.minimum=2", "resources.slots=1", "trial.steps=200")
-LATEST_S = 14.0  # after the start; trials are under way after some 8 s of a machine that does nothing else
+LATEST_S = 20.0  # after the start; trials are under way after some 8 to 12 s of a machine that does nothing else
 GONE_WITHIN_S = 10.0
 
 
@@ -139,7 +139,8 @@ def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(t
     slowest = math.ceil(max(each.seconds for each in done))
     heard = sum("continue with: python -m sweeps resume" in each.output for each in done)
     count("P12 signals", sent=len(done), heard_by_the_driver=heard, slowest_end_s=slowest, lost=0, double=0)
-    again = max(len(trial.attempts) for trial in history_of(tmp_path, sweep).trials.values())
+    histories = [history_of(tmp_path, f"signalled-{number}") for number in range(finished + 1)]
+    again = max(len(trial.attempts) for history in histories for trial in history.trials.values())
     assert heard >= SIGNALS * 0.5
     assert again >= 2, "no signal fell into a trial"
 
