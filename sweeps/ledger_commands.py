@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli import RESULTS, JsonOption, StorageOption, SweepArgument, app, out, print_json
-from sweeps.ids import check_id, newest
+from sweeps.ids import existing
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import refusals
 
@@ -29,7 +29,7 @@ def backup(
     with refusals():
         from sweeps.ledger.backup import backup as copy_of
 
-        with Ledger.open(storage / check_id(sweep)) as ledger:
+        with Ledger.open(storage / existing(sweep, storage)) as ledger:
             events = copy_of(ledger, destination)
     out.print(f"{events} events in {destination}, checked", highlight=False, markup=False, soft_wrap=True)
 
@@ -43,7 +43,7 @@ def audit(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json
     with refusals():
         from sweeps.audit import audit as audit_of
 
-        with Ledger.open(storage / (check_id(sweep) if sweep else newest(storage))) as ledger:
+        with Ledger.open(storage / existing(sweep, storage)) as ledger:
             found = audit_of(ledger)
             if as_json:
                 print_json({"sweep": ledger.sweep, "passed": found.passed, **vars(found)})

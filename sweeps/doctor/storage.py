@@ -9,12 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from sweeps.doctor.finding import Finding
-
-#: Where the locks and the shared memory of SQLite's write-ahead log do not work between machines.
-NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs"}
+from sweeps.ledger.errors import UnsafeFilesystem
+from sweeps.ledger.filesystem import check_filesystem, filesystem_of
 
 _ROUNDS = 20
 _SLOW_S = 0.1  # a commit; a trial makes a handful
@@ -67,19 +64,13 @@ def room(storage: Path, free: Callable[[Path], int] = lambda folder: shutil.disk
     return Finding("disk", "ok", found)
 
 
-def filesystem(storage: Path, kind: str | None = None) -> Finding:
-    """Whether SQLite's write-ahead log is safe on the filesystem; `kind` is found out if it is not given."""
-    kind = kind or filesystem_of(nearest_folder(storage))
-    if kind in NETWORK or kind.startswith("fuse."):
-        fix = "put --storage on a local disk: SQLite's locks do not hold between machines there"
-        return Finding("filesystem", "problem", f"{kind}, which is a network's", fix)
-    return Finding("filesystem", "ok", f"{kind}: SQLite's write-ahead log is safe there")
-
-
-def filesystem_of(folder: Path) -> str:
-    """The type of the filesystem that holds a folder, as the system calls it."""
-    mounts = [part for part in psutil.disk_partitions(all=True) if folder.is_relative_to(part.mountpoint)]
-    return max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else "unknown"
+def filesystem(storage: Path) -> Finding:
+    """Whether a ledger may lie there (`sweeps.ledger.filesystem`)."""
+    try:
+        check_filesystem(storage)
+    except UnsafeFilesystem as refusal:
+        return Finding("filesystem", "problem", str(refusal), "see there")
+    return Finding("filesystem", "ok", f"{filesystem_of(storage.resolve())}: SQLite's write-ahead log is safe there")
 
 
 def _write(descriptor: int) -> None:

@@ -1,11 +1,10 @@
 """Where a SQLite ledger may lie: its log is shared memory of one host, which a network file system does not give."""
 
-import re
 from pathlib import Path
 
-from sweeps.ledger.errors import UnsafeFilesystem
+import psutil
 
-_MOUNTS = Path("/proc/mounts")
+from sweeps.ledger.errors import UnsafeFilesystem
 
 #: Network file systems by their names in Linux; those of FUSE are `fuse.NAME`.
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"}
@@ -16,13 +15,8 @@ _LOCAL_FUSE = {"bindfs", "encfs", "exfat", "fuse-overlayfs", "gocryptfs", "lxcfs
 
 
 def check_filesystem(folder: Path) -> None:
-    """Raise `UnsafeFilesystem` where a ledger in `folder`, which need not exist yet, could be lost or torn.
-
-    Only Linux says where a folder lies; elsewhere nothing is refused.
-    """
-    if not _MOUNTS.is_file():
-        return
-    kind = filesystem_of(folder.resolve(), _MOUNTS.read_text())
+    """Raise `UnsafeFilesystem` where a ledger in `folder`, which need not exist yet, could be lost or torn."""
+    kind = filesystem_of(folder.resolve())
     if is_network(kind):
         raise UnsafeFilesystem(
             f"a ledger lies on a disk of the host that writes it, since SQLite's log (WAL) is unsafe on network file "
@@ -31,15 +25,12 @@ def check_filesystem(folder: Path) -> None:
         )
 
 
-def filesystem_of(path: Path, mounts: str) -> str:
-    """The kind of the file system that an absolute `path` lies on, by the text of /proc/mounts; empty if none holds it.
+def filesystem_of(path: Path) -> str:
+    """The kind of the file system that an absolute `path` lies on, as the system calls it; empty if none holds it.
 
     Of several mounts at one place the last hides the others.
     """
-    kinds = {}
-    for line in mounts.splitlines():
-        _, where, kind, *_ = line.split(" ")
-        kinds[Path(_unescaped(where))] = kind
+    kinds = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
     return next((kinds[place] for place in (path, *path.parents) if place in kinds), "")
 
 
@@ -48,8 +39,3 @@ def is_network(kind: str) -> bool:
     if kind.startswith("fuse."):
         return kind.removeprefix("fuse.") not in _LOCAL_FUSE
     return kind in _NETWORK
-
-
-def _unescaped(where: str) -> str:
-    """A place as /proc/mounts writes it, with blanks as octal numbers."""
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), where)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import psutil
@@ -132,11 +133,12 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem() -> None:
     assert storage.ledger_commits(Path("/proc/results")).state == "problem"
 
 
-def test_little_room_and_a_network_are_said(tmp_path: Path) -> None:
+def test_little_room_and_a_network_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage.room(tmp_path, free=lambda _: 10**8).state == "warning"
     for kind in ("nfs4", "cifs", "fuse.sshfs"):
-        assert storage.filesystem(tmp_path, kind).state == "problem"
-    assert storage.filesystem_of(Path("/proc")) == "proc"
+        mount = SimpleNamespace(mountpoint=str(tmp_path), fstype=kind)
+        monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [mount])  # noqa: B023
+        assert storage.filesystem(tmp_path).state == "problem"
 
 
 class Health(BaseHTTPRequestHandler):
