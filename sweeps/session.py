@@ -151,7 +151,7 @@ def _held(
                 ledger.append(Budgeted(fence=hold.fence, budget=dict(budget)))
         left_s = seconds_left(within, ledger.history, datetime.now(UTC))
         with (
-            watched(ledger, left_s - _LEAVING_S, _out_of_time(sweep)),
+            watched(sweep, hold.close, left_s - _LEAVING_S, _out_of_time(sweep)),
             signals.obeyed(left_s - _LETTING_GO_S),
             LiveView(storage / sweep, writer) as view,
         ):

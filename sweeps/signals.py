@@ -74,8 +74,10 @@ class Signals:
 
         def insist_on(signum: int) -> None:
             if not self._obeyed.wait(_AT_LATEST_S):
-                leave()
-                os._exit(128 + signum)
+                try:
+                    leave()
+                finally:
+                    os._exit(128 + signum)
 
         heard = False
         while signum := os.read(told, 1):

@@ -3,30 +3,33 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from sweeps.events import Closed
-from sweeps.ledger.store import Ledger
 from sweeps.slots.cluster import dead_servers
 
 _EVERY_S = 0.5
 
 
+Reason = Literal["stopped", "error"]
+
+
 @contextmanager
-def watched(ledger: Ledger, within_s: float, out_of_time: str) -> Iterator[None]:
+def watched(sweep: str, close: Callable[[Reason], None], within_s: float, out_of_time: str) -> Iterator[None]:
     """End the process if the block lasts longer than `within_s`, or if Ray's servers on this machine die meanwhile.
 
-    Both are on record first, and said; the exit code is 4: the sweep can be resumed. Without its servers Ray would have
-    the slots train on for nobody, and end the driver much later, with a code of its own.
+    Why is said, and on record (`close`), if there is room for it; the exit code is 4: the sweep can be resumed. Without
+    its servers Ray would have the slots train on for nobody, and end the driver much later, with a code of its own.
     """
     done = threading.Event()
 
-    def leave(reason: Literal["stopped", "error"], why: str) -> None:
-        ledger.append(Closed(fence=ledger.fence or 0, reason=reason))
+    def leave(reason: Reason, why: str) -> None:
         print(why, flush=True)
-        os._exit(4)
+        try:
+            close(reason)
+        finally:
+            os._exit(4)
 
     def watch() -> None:
         end = time.monotonic() + within_s
@@ -34,7 +37,7 @@ def watched(ledger: Ledger, within_s: float, out_of_time: str) -> Iterator[None]
             if time.monotonic() >= end:
                 leave("stopped", out_of_time)
             if dead := dead_servers():
-                leave("error", _died(dead, ledger.sweep))
+                leave("error", _died(dead, sweep))
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
     try:

@@ -5,7 +5,7 @@ model is needed of one goal only, and the expected improvement of the hypervolum
 ordinary expected improvements, one for each step of the front. What is maximised is that improvement, times the
 probability that measured constraints are kept (Gardner et al. 2014), for each unit of cost (cost-aware Bayesian
 optimisation, Lee et al. 2020). The models are forests, as in SMAC (Hutter et al. 2011): they take conditional spaces as
-they are, and what a stopped trial reached at its rungs as measurements at a fidelity.
+they are, and the last that a stopped trial has said as a measurement at a fidelity.
 """
 
 import functools
@@ -121,7 +121,8 @@ class CostAwareChoice:
         return list(drawn.values())
 
     def _gain(self, trials: Sequence[Known], points: Sequence[Point], axis: Vector, seed: int) -> Vector:
-        model, seen = self._model(trials, self._measure, seed)
+        model = self._model(trials, self._measure, seed)
+        lowest = min(self._sign * last[1] for trial in trials if (last := _last_word(trial, self._measure)))
         # By what the model makes of them: the best of many noisy values is the luckiest, and would stand in the way.
         # Those under way count as if they had come out as expected, so that no second one is begun beside them.
         standing = [trial for trial in trials if self._stands(trial)]
@@ -130,15 +131,14 @@ class CostAwareChoice:
         dearest = float(max([*axis, *own_axis])) + _BEYOND
         mean, deviation = model([point.parameters for point in points])
         front = staircase(own_axis, self._sign * value)
-        gain = expected_gain(self._sign * mean, deviation, axis, front, (dearest, float((self._sign * seen).min())))
+        gain = expected_gain(self._sign * mean, deviation, axis, front, (dearest, lowest))
         return gain * self._probability_kept(trials, points, seed)
 
-    def _model(self, trials: Sequence[Known], metric: str, seed: int) -> tuple[Surrogate, Vector]:
-        """What is thought of a metric, and the values that this rests on."""
+    def _model(self, trials: Sequence[Known], metric: str, seed: int) -> Surrogate:
         told = [(trial.parameters, *last) for trial in trials if (last := _last_word(trial, metric))]
         parameters, fidelities, values = zip(*told, strict=True)
         encoding = Encoding(trial.distributions for trial in trials)
-        return Surrogate(encoding, parameters, fidelities, values, seed), np.array(values)
+        return Surrogate(encoding, parameters, fidelities, values, seed)
 
     def _stands(self, trial: Known) -> bool:
         """Whether a trial is on the front, or may come to be there."""
@@ -149,8 +149,7 @@ class CostAwareChoice:
     def _probability_kept(self, trials: Sequence[Known], points: Sequence[Point], seed: int) -> Vector:
         probability = np.ones(len(points))
         for metric, bound in self._constraints.items():
-            model, _ = self._model(trials, metric, seed)
-            mean, deviation = model([point.parameters for point in points])
+            mean, deviation = self._model(trials, metric, seed)([point.parameters for point in points])
             scale = np.maximum(deviation, 1e-12)
             low, high = ((end - mean) / scale for end in bound.ends)
             probability *= norm.cdf(high) - norm.cdf(low)
