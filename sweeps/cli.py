@@ -4,7 +4,6 @@ Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some tri
 check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that only read load neither Ray nor torch.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
-from rich.console import Console
 
 from search_spaces.policies import Budget
 from search_spaces.secrets import redacted
+from sweeps.command_options import (
+    RESULTS,
+    FileArgument,
+    JsonOption,
+    SetOption,
+    StorageOption,
+    SweepArgument,
+    out,
+    print_json,
+)
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
@@ -27,6 +35,7 @@ from sweeps.front import front as front_of
 from sweeps.ids import check_id, existing, new_id
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.ledger_commands import audit, backup
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, refusals
 from sweeps.signals import Interrupted
@@ -34,19 +43,9 @@ from sweeps.spending import in_force, used
 from sweeps.tables import collapsed_trials, cost_so_far, sweep_panel, trials_table, varying
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
-out = Console(width=None if sys.stdout.isatty() else 160)
 
-StorageOption = Annotated[
-    Path, typer.Option("--storage", help="Folder that holds sweeps, MLflow's database and caches.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-SetOption = Annotated[list[str], typer.Option("--set", help="Override a key of the file, such as search.seed=3.")]
-FileArgument = Annotated[Path, typer.Argument(help="A sweep file (YAML).")]
-SweepArgument = Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")]
-RESULTS = Path("results")
 _AT_LEAST = "Lower bound: metric=number, or a number for the first goal to maximize."
 _AT_MOST = "Upper bound: metric=number, or a number for the first goal to minimize."
-app.command()(doctor)
 
 
 def main() -> None:
@@ -288,6 +287,10 @@ def ui(
         serve(storage, port)
 
 
+for command in (backup, audit, doctor):  # which have modules of their own
+    app.command()(command)
+
+
 def _drive(
     storage: Path, sweep: str, *, accept_changed_code: bool = False, budget: dict[str, float] | None = None
 ) -> NoReturn:
@@ -375,11 +378,6 @@ def _record(trial: TrialRecord, confirmation: Confirmation | None) -> dict[str, 
     point = confirmation and confirmation.of(trial.number)
     record = {"trial": trial.number, "state": trial.state, "metrics": trial.metrics, "config": trial.config}
     return {**record, "confirmed": point.to_json() if point else None}
-
-
-def print_json(value: Any) -> None:
-    """To standard output, indented."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 @contextmanager

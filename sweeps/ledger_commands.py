@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli import RESULTS, JsonOption, StorageOption, SweepArgument, app, out, print_json
+from sweeps.command_options import RESULTS, JsonOption, StorageOption, SweepArgument, out, print_json
 from sweeps.ids import existing
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import refusals
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@app.command()
 def backup(
     sweep: Annotated[str, typer.Argument(help="A sweep's id.")],
     destination: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
@@ -34,7 +33,6 @@ def backup(
     out.print(f"{events} events in {destination}, checked", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command()
 def audit(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json: JsonOption = False) -> None:
     """Compute every suggestion, plan and verdict of a sweep again from its ledger; exit 6 where one differs.
 

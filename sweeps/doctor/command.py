@@ -1,25 +1,21 @@
 """``python -m sweeps doctor``: every check, as a table or as JSON."""
 
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.command_options import RESULTS, JsonOption, StorageOption, out, print_json
 from sweeps.doctor.finding import Finding, exit_code
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def doctor(
-    storage: Annotated[Path, typer.Option("--storage", help="Folder that would hold sweeps.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    storage: StorageOption = RESULTS,
+    as_json: JsonOption = False,
 ) -> None:
     """Check this machine: versions, devices, storage, MLflow, authentication, ports, leftovers. Nothing is started.
 
@@ -30,10 +26,9 @@ def doctor(
     findings = list(examine(storage))
     code = exit_code(findings)
     if as_json:
-        told = {"exit_code": code, "findings": [finding.to_json() for finding in findings]}
-        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        print_json({"exit_code": code, "findings": [finding.to_json() for finding in findings]})
     else:
-        Console(width=None if sys.stdout.isatty() else 160).print(table(findings), highlight=False)
+        out.print(table(findings), highlight=False)
     raise SystemExit(code)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import sweeps.ledger_commands  # noqa: F401 - adds its commands
 from sweeps.audit import Audit, audit
 from sweeps.cli import app
 from sweeps.events import Event, Planned, Reported

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import sweeps.ledger_commands  # noqa: F401 - adds its commands
 from sweeps.cli import app
 from sweeps.ledger.backup import backup
 from sweeps.ledger.errors import BackupRefused, LedgerCorrupt
