@@ -265,10 +265,11 @@ def sync(
     Example: python -m sweeps sync --rebuild
     """
     with refusals(), _opened(sweep, storage) as (ledger, _):
-        from sweeps import mirroring, tracking
+        from sweeps.tracking import mirror
+        from sweeps.tracking.of_sweep import tracking
 
-        described = mirroring.tracking(ledger.sweep, ledger.spec, storage)
-        written = tracking.sync(ledger.location, described, rebuild=rebuild)
+        described = tracking(ledger.sweep, ledger.spec, storage)
+        written = mirror.sync(ledger.location, described, rebuild=rebuild)
         out.print(f"{written} events written to MLflow")
 
 
@@ -282,7 +283,7 @@ def ui(
     Example: python -m sweeps ui --port 5001
     """
     with refusals():
-        from sweeps.mlflow_pages import serve
+        from sweeps.tracking.pages import serve
 
         serve(storage, port)
 

@@ -23,15 +23,15 @@ from sweeps.ids import make_storage, refuse_links
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
-from sweeps.mirroring import tracking
-from sweeps.mlflow_uri import tracking_uri
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
 from sweeps.signals import Interrupted, Signals, listening
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
-from sweeps.tracking import MlflowWriter, Tracking
+from sweeps.tracking.mirror import MlflowWriter, Tracking
+from sweeps.tracking.of_sweep import tracking
+from sweeps.tracking.uri import tracking_uri
 from sweeps.watch import watched
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
@@ -86,7 +86,7 @@ def drive(
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
     `budget` is what it is given over its file's budget, and over what it was given before. The answer is whether MLflow
-    holds all of it; what it lacks, `sweeps.tracking.sync` brings there.
+    holds all of it; what it lacks, `sweeps.tracking.mirror.sync` brings there.
 
     Raises `SweepTaken` while another driver holds it, `SweepChanged` if code or data are not what it began with,
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full

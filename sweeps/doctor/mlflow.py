@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from search_spaces.secrets import redacted
 from sweeps.doctor.finding import Finding
-from sweeps.mlflow_uri import tracking_uri
 from sweeps.refusals import Refusal
+from sweeps.tracking.uri import tracking_uri
 
 _PATIENCE_S = 3.0
 _OFFLINE = "a sweep runs without it; afterwards: python -m sweeps sync"

@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 
 from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
-from sweeps.mirroring import tracking
 from sweeps.search.study import StudySearch
 from sweeps.slots.state import Job
-from sweeps.tracking import MlflowWriter
+from sweeps.tracking.mirror import MlflowWriter
+from sweeps.tracking.of_sweep import tracking
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig

@@ -16,8 +16,8 @@ from sweeps.described import Described
 from sweeps.events import Opened
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
-from sweeps.mirroring import tracking
-from sweeps.tracking import MlflowWriter
+from sweeps.tracking.mirror import MlflowWriter
+from sweeps.tracking.of_sweep import tracking
 from tests.faults.bad_inputs import SMOKE, TABLE, Row
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke

@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from sweeps.events import Event
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.mirroring import EXPERIMENT, tracking
-from sweeps.tracking import sync
+from sweeps.tracking.mirror import sync
+from sweeps.tracking.of_sweep import EXPERIMENT, tracking
 from tests.faults.killed_driver import FAILPOINTS, MISSED, drive, settings
 from tests.faults.lengths import LONG, count, length
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke

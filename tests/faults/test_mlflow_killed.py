@@ -13,18 +13,18 @@ from urllib.error import HTTPError
 
 import pytest
 
-from sweeps.mirroring import tracking
-from sweeps.tracking import MlflowWriter, sync
+from sweeps.tracking.mirror import MlflowWriter, sync
+from sweeps.tracking.of_sweep import tracking
 from tests.faults.killed_driver import settings, slow
 from tests.faults.lengths import LONG, count
 from tests.faults.test_driver_killed import content
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
-from tests.sweeps.test_tracking_server import free_port, start_server
+from tests.sweeps.tracking.test_mirror_server import free_port, start_server
 
 pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
-        not LONG, reason="minutes of MLflow: make faults (tests/sweeps/test_tracking_server.py is short)"
+        not LONG, reason="minutes of MLflow: make faults (tests/sweeps/tracking/test_mirror_server.py is short)"
     ),
 ]
 

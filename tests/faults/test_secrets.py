@@ -21,9 +21,9 @@ from search_spaces.sweep_file import load
 from sweeps.cli import app
 from sweeps.events import Ended
 from sweeps.ledger.store import Ledger
-from sweeps.mirroring import tracking
 from sweeps.slots.state import Job
-from sweeps.tracking import MlflowWriter, sync
+from sweeps.tracking.mirror import MlflowWriter, sync
+from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.test_driver import run_out
@@ -195,7 +195,7 @@ def test_shipped_sweep_files_hold_no_secret() -> None:
 
 def test_a_password_is_not_in_the_arguments_of_the_server_of_ui(tmp_path: Path) -> None:
     uri = "postgresql://user:c4nary@127.0.0.1:9/db"  # nobody is there, which the server finds out after its start
-    code = f"from pathlib import Path; from sweeps import mlflow_pages; mlflow_pages.serve(Path({str(tmp_path)!r}), 0)"
+    code = f"from pathlib import Path; from sweeps.tracking import pages; pages.serve(Path({str(tmp_path)!r}), 0)"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
     servers: list[tuple[str, dict[str, str]]] = []
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:

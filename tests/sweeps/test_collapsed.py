@@ -8,8 +8,8 @@ from rich.console import Console
 
 from sweeps.ledger.history import History
 from sweeps.live import event_line
-from sweeps.run_content import tags
 from sweeps.tables import FLAG, collapsed_trials, trials_table
+from sweeps.tracking.run_content import tags
 from tests.sweeps import stories
 from tests.trainables.trials import small_trial, train
 from trainables.metrics import collapsed

@@ -17,8 +17,8 @@ from mlflow.entities import Run
 from sweeps.events import Event, Planned, Reported
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
-from sweeps.mirroring import EXPERIMENT
 from sweeps.slots.state import Job
+from sweeps.tracking.of_sweep import EXPERIMENT
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out
 from trainables.loop import run_trial

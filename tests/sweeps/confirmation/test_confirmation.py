@@ -18,9 +18,9 @@ from sweeps.events import Opened
 from sweeps.ids import check_id
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.mirroring import tracking
 from sweeps.refusals import Refusal
 from sweeps.slots.state import Job
+from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.test_driver import facts, run_out

@@ -292,7 +292,7 @@ def test_damage_is_found_and_named(ledger: Ledger, damage: str, message: str) ->
 
 def test_importing_the_ledger_loads_no_framework() -> None:
     code = (
-        "import sys, sweeps.ledger.store, sweeps.front, sweeps.tracking\n"
+        "import sys, sweeps.ledger.store, sweeps.front, sweeps.tracking.mirror\n"
         "print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     assert python(code).communicate()[0].strip() == "[]"

@@ -13,9 +13,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from sweeps.tracking import MlflowWriter
+from sweeps.tracking.mirror import MlflowWriter
 from tests.sweeps import stories
-from tests.sweeps.place import Place
+from tests.sweeps.tracking.place import Place
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces.secrets import redacted
-from sweeps.mlflow_uri import VARIABLE, tracking_uri
 from sweeps.refusals import Refusal
+from sweeps.tracking.uri import VARIABLE, tracking_uri
 
 HOST = "127.0.0.1"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from sweeps.confirmation.plan import CONFIRMS
 from sweeps.constraints import constraints_of
-from sweeps.mlflow_uri import tracking_uri
-from sweeps.tracking import Tracking
+from sweeps.tracking.mirror import Tracking
+from sweeps.tracking.uri import tracking_uri
 
 EXPERIMENT = "contrastive-sweeps"
 

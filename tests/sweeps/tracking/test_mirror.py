@@ -13,13 +13,13 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from sweeps.ledger.store import Ledger
-from sweeps.mlflow_database import create_database
-from sweeps.mlflow_uri import tracking_uri
 from sweeps.refusals import Refusal
-from sweeps.run_content import PARAM_LIMIT, params
-from sweeps.tracking import MlflowWriter, Tracking, sync
+from sweeps.tracking.database import create_database
+from sweeps.tracking.mirror import MlflowWriter, Tracking, sync
+from sweeps.tracking.run_content import PARAM_LIMIT, params
+from sweeps.tracking.uri import tracking_uri
 from tests.sweeps import stories
-from tests.sweeps.place import Place
+from tests.sweeps.tracking.place import Place
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -324,7 +324,7 @@ def test_a_fault_in_the_middle_is_made_good(place: Place, monkeypatch: pytest.Mo
 
 def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    make = "from mlflow import MlflowClient; from sweeps.mlflow_database import create_database"
+    make = "from mlflow import MlflowClient; from sweeps.tracking.database import create_database"
     killed = subprocess.Popen([sys.executable, "-c", f"{make}; create_database({uri!r}, MlflowClient)"])
     while not list(tmp_path.glob("mlflow.db.*.new")):
         assert killed.poll() is None

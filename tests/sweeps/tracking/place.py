@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from sweeps.ledger.store import Ledger
-from sweeps.tracking import Tracking, sync
+from sweeps.tracking.mirror import Tracking, sync
 from tests.sweeps import stories
 
 

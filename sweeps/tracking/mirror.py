@@ -27,9 +27,19 @@ from sweeps.events import Ended, Event, Opened, Started
 from sweeps.front import Goals, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
-from sweeps.mlflow_database import create_database
 from sweeps.refusals import Refusal
-from sweeps.run_content import RUN_STATUS, TAG_LIMIT, Point, clipped, digests, milliseconds, params, points, tags
+from sweeps.tracking.database import create_database
+from sweeps.tracking.run_content import (
+    RUN_STATUS,
+    TAG_LIMIT,
+    Point,
+    clipped,
+    digests,
+    milliseconds,
+    params,
+    points,
+    tags,
+)
 
 _LOG = logging.getLogger(__name__)
 
