@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 
 from dashboards.front_figure import draw_front
+from sweeps.commands.options import RESULTS, StorageOption
 from sweeps.confirmation.plan import subject
 from sweeps.confirmation.report import confirmed
 from sweeps.constraints import constraints_of
-from sweeps.ids import existing
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, refusals
@@ -33,7 +33,7 @@ def _commands() -> None:
 @app.command()
 def front(
     sweep: Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")] = None,
-    storage: Annotated[Path, typer.Option(help="Folder that holds sweeps.")] = Path("results"),
+    storage: StorageOption = RESULTS,
     output: Annotated[
         Path | None, typer.Option(help="A .png, .svg or .pdf; in the sweep's folder if left out.")
     ] = None,
@@ -43,9 +43,9 @@ def front(
     Example: python -m dashboards front --output front.png
     """
     with refusals():
-        chosen = subject(existing(sweep, storage), storage)
-        with Ledger.open(storage / chosen) as ledger:
-            path = _drawable(output or storage / chosen / "front.png")
+        chosen = subject(storage.existing(sweep), storage)
+        with Ledger.open(storage.ledger(chosen)) as ledger:
+            path = _drawable(output or storage.path / chosen / "front.png")
             file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
             history, constraints = History.of(ledger.events()), constraints_of(file)
             draw_front(ledger.sweep, history, file["goals"], constraints, path, confirmation)

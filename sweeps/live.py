@@ -35,7 +35,7 @@ class LiveView:
     Until a trial has started it also shows what `preparing` says: a line for each slot that is not ready yet.
     """
 
-    def __init__(self, location: Path, outbox: Outbox, console: Console | None = None) -> None:
+    def __init__(self, location: Path | str, outbox: Outbox, console: Console | None = None) -> None:
         self._ledger = Ledger.open(location)
         self._goals: Goals = self._ledger.spec["file"]["goals"]
         self._outbox, self._console = outbox, console or Console()

@@ -3,11 +3,10 @@
 import os
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -19,16 +18,18 @@ from search_spaces.policies import Budget, Resources
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.described import Described
 from sweeps.events import Budgeted, Closed, Opened
-from sweeps.ids import make_storage, refuse_links
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 from sweeps.signals import Interrupted, Signals, listening
+from sweeps.slots.address import HERE, RayAt
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.errors import SlotsLostError, TuneFailedError
 from sweeps.spending import in_force, larger, seconds_left
+from sweeps.tracking.login import check_login
 from sweeps.tracking.mirror import MlflowWriter, Tracking
 from sweeps.tracking.of_sweep import tracking
 from sweeps.tracking.uri import tracking_uri
@@ -70,18 +71,28 @@ class Damaged(Stopped):
     exit_code = 6
 
 
-def create(loaded: LoadedSweep, storage: Path, sweep: str) -> None:
-    """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run here."""
-    tracking_uri(storage)
-    _check_room(loaded.file.resources)
-    refuse_links(storage / sweep)
-    make_storage(storage)
+def create(loaded: LoadedSweep, results: Results, sweep: str, *, here: bool = True) -> None:
+    """The ledger of a new sweep, with its file. Raises `LedgerExists`, and `Refusal` for what could never run.
+
+    `here` says that it is meant for this machine, whose room is known.
+    """
+    results.check()
+    check_login(tracking_uri(results))
+    if here:
+        _check_room(loaded.file.resources)
+    results.refuse_links(sweep)
+    results.make()
     spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": list(loaded.overrides)}
-    Ledger.create(storage / sweep, sweep, spec).close()
+    Ledger.create(results.ledger(sweep), sweep, spec).close()
 
 
 def drive(
-    storage: Path, sweep: str, *, accept_changed_code: bool = False, budget: Mapping[str, float] = NO_MORE
+    results: Results,
+    sweep: str,
+    ray_at: RayAt = HERE,
+    *,
+    accept_changed_code: bool = False,
+    budget: Mapping[str, float] = NO_MORE,
 ) -> bool:
     """Hold the sweep and train until it is done, if it is not; a signal ends it before, and it can be resumed.
 
@@ -92,8 +103,8 @@ def drive(
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
     or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
-    with Ledger.open(storage / sweep) as ledger:
-        mirror = tracking(ledger.sweep, ledger.spec, storage)  # refused before it is claimed
+    with Ledger.open(results.ledger(sweep)) as ledger:
+        mirror = tracking(ledger.sweep, ledger.spec, results)  # refused before it is claimed
         fence = ledger.claim()
         within = in_force(Budget.model_validate(ledger.spec["file"]["budget"]), ledger.history)
         if budget:
@@ -104,7 +115,15 @@ def drive(
             raise Stopped(_out_of_time(sweep))
         hold = _Hold(ledger, fence)
         with listening(lambda: hold.close("interrupted")) as signals:
-            return _held(hold, storage, mirror, within, budget, accept_changed_code, signals)
+            return _held(
+                hold,
+                results,
+                mirror,
+                within,
+                budget,
+                lambda: _start(hold, ray_at, accept_changed_code, signals),
+                signals,
+            )
 
 
 class _Hold:
@@ -130,19 +149,19 @@ class _Hold:
 
 def _held(
     hold: _Hold,
-    storage: Path,
+    results: Results,
     mirror: Tracking,
     within: Budget,
     budget: Mapping[str, float],
-    accept_changed_code: bool,
+    start: Callable[[], tuple[Described, float]],
     signals: Signals,
 ) -> bool:
     """Train what is left while signals are heard."""
     ledger, sweep = hold.ledger, hold.ledger.sweep
-    described, devices = _start(hold, accept_changed_code, signals)
+    described, devices = start()
     from sweeps.training import train  # loaded by now, while Ray started
 
-    writer = MlflowWriter(storage / sweep, mirror)
+    writer = MlflowWriter(ledger.location, mirror)
     reason: Reason = "error"
     try:
         with signals.obeyed():
@@ -153,9 +172,9 @@ def _held(
         with (
             watched(sweep, hold.close, left_s - _LEAVING_S, _out_of_time(sweep)),
             signals.obeyed(left_s - _LETTING_GO_S),
-            LiveView(storage / sweep, writer) as view,
+            LiveView(ledger.location, writer) as view,
         ):
-            cut = train(ledger, described, storage, signals.check, view)
+            cut = train(ledger, described, results, signals.check, view)
         reason = "stopped" if cut else "done"
         if cut:
             writer.flush(_DRAIN_SECONDS["done"])
@@ -208,7 +227,7 @@ def _check_room(resources: Resources) -> None:
             )
 
 
-def _start(hold: _Hold, accept_changed_code: bool, signals: Signals) -> tuple[Described, float]:
+def _start(hold: _Hold, ray_at: RayAt, accept_changed_code: bool, signals: Signals) -> tuple[Described, float]:
     """Start Ray while the sweep's data is loaded: what the sweep is, and how many devices it holds.
 
     What must be refused is refused before. A signal does not end the session without a word.
@@ -218,7 +237,7 @@ def _start(hold: _Hold, accept_changed_code: bool, signals: Signals) -> tuple[De
         with signals.obeyed():
             if ledger.history.sessions:
                 check_unchanged(ledger.sweep, ledger.history, hold.loading.result().task, accept_changed_code)
-            start_ray()
+            start_ray(ray_at.gcs(), open_cluster=ray_at.open_cluster)
             described = hold.loading.result()
             from sweeps.training import plan
 

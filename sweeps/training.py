@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 import ray
 import torch
@@ -11,6 +10,7 @@ from sweeps.described import Described
 from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
+from sweeps.results import Results
 from sweeps.slots.slots import PREPARE_FUNCTION, SlotPlan, Slots
 from sweeps.slots.tuning import run_trials
 from sweeps.sweep_search import sweep_search
@@ -23,7 +23,7 @@ from trainables.teacher import load_teacher
 def train(
     ledger: Ledger,
     sweep: Described,
-    storage: Path,
+    results: Results,
     check: Callable[[], None],
     view: LiveView,
 ) -> list[int]:
@@ -35,12 +35,12 @@ def train(
     raise, to end it all. Raises `SlotsLostError` and `TuneFailedError`.
     """
     torch.set_num_threads(1)  # more would spin on the cores that the slots start on
-    workspace = str((storage / ledger.sweep).resolve())  # workers have working directories of their own
+    workspace = results.folder(ledger.sweep)
     with Slots(plan(sweep), ledger.sweep, uuid.uuid4().hex[:8], workspace) as slots:
         view.preparing = slots.progress
         search = sweep_search(ledger.spec, sweep.space, sweep.file, ledger.history.trials)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
-        load_teacher(sweep.example.teacher, sweep.task, Storage(str(storage)).folder(TEACHERS))
+        load_teacher(sweep.example.teacher, sweep.task, Storage(results.absolute).folder(TEACHERS))
         run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
         return driver.cut
 

@@ -1,17 +1,17 @@
 """The ledger of a confirmation: a sweep of its own beside the one that it confirms, whose ledger stays as it is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sweeps.confirmation.candidates import candidates
 from sweeps.confirmation.membership import Aims
 from sweeps.constraints import constraints_of
-from sweeps.ids import check_id, refuse_links
+from sweeps.ids import check_id
 from sweeps.ledger.errors import LedgerMissing
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 
 #: Key of a confirmation's spec: which sweep it confirms (`sweep`, `uid`), how many seeds a point has on average
 #: (`seeds`), which the sweep used (`used_seeds`), and its points (`trial`, `on_front`, `values` there, `config`).
@@ -25,9 +25,9 @@ def confirmation_id(sweep: str) -> str:
     return check_id(f"{sweep[-(63 - len(_SUFFIX)) :].lstrip('-')}{_SUFFIX}")
 
 
-def subject(sweep: str, storage: Path) -> str:
+def subject(sweep: str, results: Results) -> str:
     """The sweep itself, or the one that it confirms: whose front is meant."""
-    with Ledger.open(storage / sweep) as ledger:
+    with Ledger.open(results.ledger(sweep)) as ledger:
         return check_id(str(ledger.spec[CONFIRMS]["sweep"])) if CONFIRMS in ledger.spec else sweep
 
 
@@ -36,27 +36,27 @@ def aims_of(spec: Mapping[str, Any]) -> Aims:
     return Aims(spec["file"]["goals"], constraints_of(spec["file"]))
 
 
-def find(sweep: Ledger, storage: Path) -> Ledger | None:
+def find(sweep: Ledger, results: Results) -> Ledger | None:
     """The ledger of a sweep's confirmation, to be closed by the caller; None if there is none.
 
     Raises `Refusal` if another sweep's confirmation is in its place.
     """
     name = confirmation_id(sweep.sweep)
-    refuse_links(storage / name)
+    results.refuse_links(name)
     try:
-        found = Ledger.open(storage / name)
+        found = Ledger.open(results.ledger(name))
     except LedgerMissing:
         return None
     if found.spec.get(CONFIRMS, {}).get("uid") == sweep.uid:
         return found
     found.close()
     raise Refusal(
-        f"the confirmation of '{sweep.sweep}' is called '{name}', and {storage / name} holds something else: a sweep "
-        "of that name, or the confirmation of a sweep that is gone. Move it away"
+        f"the confirmation of '{sweep.sweep}' is called '{name}', and {results.folder(name)} holds something else: a "
+        "sweep of that name, or the confirmation of a sweep that is gone. Move it away"
     )
 
 
-def create(sweep: Ledger, storage: Path, seeds: int) -> str:
+def create(sweep: Ledger, results: Results, seeds: int) -> str:
     """The ledger of a new confirmation of `sweep` with `seeds` seeds for each point on average; its id.
 
     Raises `Refusal` while the sweep is being driven, or if there is nothing to confirm.
@@ -90,5 +90,5 @@ def create(sweep: Ledger, storage: Path, seeds: int) -> str:
         "points": points,
     }
     name = confirmation_id(sweep.sweep)
-    Ledger.create(storage / name, name, {**sweep.spec, "file": file, CONFIRMS: confirms}).close()
+    Ledger.create(results.ledger(name), name, {**sweep.spec, "file": file, CONFIRMS: confirms}).close()
     return name

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sweeps.confirmation.posterior import Floats, draw_means
 from sweeps.front import Goals
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.tables import quantity, trials_table, varying
 from trainables.metrics import PLANNED_METRICS
 
@@ -102,9 +102,9 @@ class Confirmation:
         }
 
 
-def confirmed(sweep: Ledger, storage: Path) -> Confirmation | None:
+def confirmed(sweep: Ledger, results: Results) -> Confirmation | None:
     """What the confirmation of a sweep says so far; None if there is none, or too little of it to tell noise."""
-    found = plan.find(sweep, storage)
+    found = plan.find(sweep, results)
     if found is None:
         return None
     with found as ledger:

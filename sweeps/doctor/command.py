@@ -1,14 +1,14 @@
 """``python -m sweeps doctor``: every check, as a table or as JSON."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.command_options import RESULTS, JsonOption, StorageOption, out, print_json
+from sweeps.commands.options import RESULTS, JsonOption, StorageOption, out, print_json
 from sweeps.doctor.finding import Finding, exit_code
+from sweeps.results import Results
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -32,7 +32,7 @@ def doctor(
     raise SystemExit(code)
 
 
-def examine(storage: Path) -> Iterator[Finding]:
+def examine(results: Results) -> Iterator[Finding]:
     """Every check, in order."""
     # Ray and torch take seconds to load, which other commands need not wait for.
     from sweeps.doctor import authentication, devices, leftovers, mlflow, ports, versions
@@ -42,11 +42,8 @@ def examine(storage: Path) -> Iterator[Finding]:
     yield from versions.safe_versions()
     yield versions.as_tested()
     yield from devices.devices()
-    yield places.writable(storage)
-    yield places.filesystem(storage)
-    yield places.ledger_commits(storage)
-    yield places.room(storage)
-    yield mlflow.mlflow(storage)
+    yield from places.places(results)
+    yield mlflow.mlflow(results)
     yield from authentication.ray_authentication()
     yield from ports.reachable()
     yield from ports.free_ports()

@@ -3,22 +3,22 @@
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from search_spaces.secrets import redacted
 from sweeps.doctor.finding import Finding
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 from sweeps.tracking.uri import tracking_uri
 
 _PATIENCE_S = 3.0
 _OFFLINE = "a sweep runs without it; afterwards: python -m sweeps sync"
 
 
-def mlflow(storage: Path) -> Finding:
+def mlflow(results: Results) -> Finding:
     """Whether MLflow answers. Without one a sweep runs all the same, and `sync` writes it later."""
     try:
-        uri = tracking_uri(storage)
+        uri = tracking_uri(results)
     except Refusal as refusal:
         return Finding("MLflow", "problem", str(refusal), "see there")
     scheme = urlsplit(uri).scheme

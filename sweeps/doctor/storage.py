@@ -1,4 +1,4 @@
-"""The folder that holds sweeps: may one write there, how fast is what a ledger does, and is there room."""
+"""Where sweeps are kept: may one write there, how fast is what a ledger does, and is there room."""
 
 import os
 import shutil
@@ -6,16 +6,72 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from search_spaces.secrets import redacted
 from sweeps.doctor.finding import Finding
 from sweeps.ledger.errors import UnsafeFilesystem
 from sweeps.ledger.filesystem import check_filesystem, filesystem_of
+from sweeps.ledger.schema import open_engine
+from sweeps.refusals import Refusal
+from sweeps.results import LEDGERS, Results, ledger_database
 
 _ROUNDS = 20
 _SLOW_S = 0.1  # a commit; a trial makes a handful
 _LEAST_BYTES = 1_000_000_000
+
+
+def places(results: Results) -> Iterator[Finding]:
+    """What there is to say of storage, and of the ledgers in it or in a database."""
+    if results.is_local:
+        yield writable(results.path)
+        yield room(results.path)
+    else:
+        yield reachable(results)
+    try:
+        database = ledger_database()
+    except Refusal as refusal:
+        yield Finding("ledger", "problem", str(refusal), "see there")
+        return
+    if database is not None:
+        yield answers(database)
+    elif results.is_local:
+        yield filesystem(results.path)
+        yield ledger_commits(results.path)
+    else:
+        yield Finding(
+            "ledger", "problem", f"an object store holds no ledger, and {LEDGERS} names no database", "set it"
+        )
+
+
+def reachable(results: Results) -> Finding:
+    """An object written to storage that is elsewhere, and deleted again."""
+    began = time.perf_counter()
+    try:
+        results.make()
+    except Refusal as refusal:
+        return Finding("storage", "problem", str(refusal), "see there")
+    found = f"{redacted(results.uri)}: {1000 * (time.perf_counter() - began):.0f} ms to write and delete an object"
+    return Finding("storage", "ok", found)
+
+
+def answers(database: URL) -> Finding:
+    """A question to the PostgreSQL that keeps ledgers, asked over a connection that is there."""
+    shown = database.render_as_string()
+    engine = open_engine(database)
+    try:
+        with engine.connect() as connection:
+            seconds = _median(lambda: connection.execute(text("SELECT 1")))
+    except (SQLAlchemyError, ImportError) as error:
+        return Finding("ledger", "problem", f"{shown} does not answer: {redacted(str(error))}", f"see {LEDGERS}")
+    finally:
+        engine.dispose()
+    return Finding("ledger", "ok", f"{shown}: {1000 * seconds:.1f} ms for an answer")
 
 
 def nearest_folder(storage: Path) -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.schema import CreateSchema
 
 SCHEMA_VERSION = 2  # older ones: `sweeps.ledger.migration`
 LEDGER_FILE = "ledger.db"
@@ -45,12 +46,51 @@ EVENTS = Table(
 
 _WAIT_FOR_LOCK_S = 30
 
+#: How a URL names its schema: libpq's options of a session.
+_SEARCH_PATH = "-csearch_path="
+
 
 def ledger_url(location: str | Path) -> URL:
     """Database of a sweep: `ledger.db` in a local folder, or a `postgresql://` URL as it is."""
     if isinstance(location, str) and location.startswith("postgresql"):
         return make_url(location)
     return URL.create("sqlite", database=str(Path(location) / LEDGER_FILE))
+
+
+def in_schema(database: URL, sweep: str) -> URL:
+    """The URL of a sweep's own schema in a PostgreSQL database."""
+    return database.update_query_dict({"options": f"{_SEARCH_PATH}{sweep}"})
+
+
+def shown(location: str | Path) -> str:
+    """A location for a message: without a password."""
+    return str(location) if isinstance(location, Path) else ledger_url(location).render_as_string()
+
+
+def make_tables(connection: Connection) -> None:
+    """The tables of a ledger, and the schema that the connection's URL names, where it names one."""
+    options = str(connection.engine.url.query.get("options", ""))
+    if options.startswith(_SEARCH_PATH):
+        connection.execute(CreateSchema(options.removeprefix(_SEARCH_PATH)))
+    METADATA.create_all(connection, checkfirst=False)
+
+
+def has_ledger(connection: Connection) -> bool:
+    """Whether there is a ledger where the connection looks."""
+    return inspect(connection).has_table(SWEEP.name)
+
+
+def schemas_by_age(database: URL) -> list[str]:
+    """The schemas of a PostgreSQL database that hold a ledger, by when it was written last."""
+    engine = open_engine(database)
+    try:
+        with engine.begin() as connection:
+            tables = inspect(connection)
+            ledgers = [name for name in tables.get_schema_names() if tables.has_table(SWEEP.name, schema=name)]
+            latest = {name: connection.scalar(text(f'SELECT max(at) FROM "{name}".{EVENTS.name}')) for name in ledgers}
+    finally:
+        engine.dispose()
+    return sorted(ledgers, key=lambda name: latest[name] or "")
 
 
 def open_engine(url: URL) -> Engine:

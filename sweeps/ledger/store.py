@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -41,18 +42,32 @@ from sweeps.ledger.lock import driver_lock
 from sweeps.ledger.migration import migrate
 from sweeps.ledger.schema import (
     EVENTS,
-    METADATA,
     SCHEMA_VERSION,
     SWEEP,
+    has_ledger,
     is_damage,
     is_locked,
     ledger_url,
+    make_tables,
     new_database,
     open_engine,
+    shown,
     storage_problems,
 )
 
 _PAGE = 1000  # events fetched at a time: a reader holds no transaction open while it works on them
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A driver's process."""
+
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        """For a message."""
+        return f"process {self.pid} on {self.host}"
 
 
 class Ledger:
@@ -89,12 +104,12 @@ class Ledger:
         row = {"id": sweep, "uid": uid, "spec": sealed, "head": genesis(sweep, uid, sealed)}
         try:
             with new_database(url) as engine, engine.begin() as connection:
-                METADATA.create_all(connection, checkfirst=False)
+                make_tables(connection)
                 connection.execute(insert(SWEEP).values(**row, schema_version=SCHEMA_VERSION, fence=0))
         except (FileExistsError, IntegrityError, OperationalError, ProgrammingError) as error:
             with cls.open(location) as found:
                 raise LedgerExists(
-                    f"a sweep is created once, and {location} holds the sweep '{found.sweep}' already. "
+                    f"a sweep is created once, and {shown(location)} holds the sweep '{found.sweep}' already. "
                     "Resume it, or give the new one another id"
                 ) from error
         return cls.open(location)
@@ -112,7 +127,7 @@ class Ledger:
             ledger = cls.on(engine, location)
         except Exception as error:
             engine.dispose()
-            if isinstance(error, LedgerTooNew):
+            if isinstance(error, LedgerTooNew | LedgerMissing):
                 raise
             why = getattr(error, "orig", None) or error
             raise NotALedger(
@@ -123,12 +138,16 @@ class Ledger:
 
     @classmethod
     def on(cls, engine: Engine, location: str | Path) -> Self:
-        """The ledger that an engine reaches. Raises `LedgerTooNew`, and whatever else is wrong as the database says."""
+        """The ledger that an engine reaches. Raises `LedgerTooNew`, `LedgerMissing`, or what the database says."""
         with engine.begin() as connection:
+            if connection.dialect.name != "sqlite" and not has_ledger(connection):
+                raise LedgerMissing(
+                    f"a sweep has a ledger, and there is none at {shown(location)}. Check the sweep's id"
+                )
             row = connection.execute(text("SELECT * FROM sweep")).one()  # an older one has not all columns
         if row.schema_version > SCHEMA_VERSION:
             raise LedgerTooNew(
-                f"this program reads ledgers up to schema version {SCHEMA_VERSION}, and {location} has version "
+                f"this program reads ledgers up to schema version {SCHEMA_VERSION}, and {shown(location)} has version "
                 f"{row.schema_version}. Use the version of contrastive-sweeps that wrote it, or a newer one"
             )
         return cls(location, engine, row)
@@ -141,11 +160,9 @@ class Ledger:
         """
         _check_place(self._engine.url)
         if not self._lock.acquire():
-            with self._engine.begin() as connection:
-                holder = connection.execute(select(SWEEP.c.owner_pid, SWEEP.c.owner_host)).one()
+            holder = self.holder()
             raise SweepTaken(
-                f"a sweep has one driver, and '{self.sweep}' is held by process {holder.owner_pid} on "
-                f"{holder.owner_host}. Wait for it, or stop it and try again"
+                f"a sweep has one driver, and '{self.sweep}' is held by {holder}. Wait for it, or stop it and try again"
             )
         try:
             self._check_storage()
@@ -304,6 +321,12 @@ class Ledger:
             self._lock.release()
         return not free
 
+    def holder(self) -> Holder | None:
+        """The process that claimed the sweep last, alive or not; None if none ever did."""
+        with self._reading() as connection:
+            row = connection.execute(select(SWEEP.c.owner_host, SWEEP.c.owner_pid)).one()
+        return None if row.owner_host is None else Holder(row.owner_host, row.owner_pid)
+
     def close(self) -> None:
         """Let go of the sweep, if it was claimed, and of the database."""
         self.fence = None
@@ -325,7 +348,9 @@ def _check_place(url: URL) -> None:
 
 
 def _corrupt(location: str | Path, why: str) -> LedgerCorrupt:
-    return LedgerCorrupt(f"a ledger is as it was written, to its end, and {location} is not: {why}. Restore a backup")
+    return LedgerCorrupt(
+        f"a ledger is as it was written, to its end, and {shown(location)} is not: {why}. Restore a backup"
+    )
 
 
 def _row(at: datetime, event: Event) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import math
 import os
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ import torch
 from search_spaces.policies import Bound, Budget
 from search_spaces.sweep_file import LoadedSweep
 from sweeps.constraints import planned
-from sweeps.ids import make_storage
 from sweeps.outline import cautions, most_trials
 from sweeps.preview import fit
 from sweeps.preview.caps import ending, trials_by_cap, trials_in_all
@@ -23,6 +21,7 @@ from sweeps.preview.spans import Span
 from sweeps.preview.timers import Timed, Timers
 from sweeps.preview.totals import total
 from sweeps.preview.wall import START_S, Model, Pace, wall_seconds
+from sweeps.results import Results
 from sweeps.spending import MODELLED
 from trainables.config import TrialConfig
 from trainables.metrics import COST_S, FLOPS, PEAK_BYTES
@@ -30,17 +29,17 @@ from trainables.metrics import COST_S, FLOPS, PEAK_BYTES
 _PER_TRIAL = (COST_S, FLOPS, PEAK_BYTES)
 
 
-def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
-    """All of it, as plain values. `storage` keeps the teacher, which is trained if it is not there.
+def preview(loaded: LoadedSweep, results: Results) -> dict[str, Any]:
+    """All of it, as plain values. `results` keeps the teacher, which is trained if it is not there.
 
     What lies between two ends is ``{least, likely, most}``; where these are equal it is known, unless trials fail. What
-    cannot be known here is None. Raises `Refusal` if `storage` is no folder to write in.
+    cannot be known here is None. Raises `Refusal` if `results` is no place to write in.
     """
-    make_storage(storage)
+    results.make()
     file, resources = loaded.file, loaded.file.resources
     slots = resources.slots_in(os.cpu_count() or 1, torch.cuda.device_count())
     memory = fit.memory_bytes(resources, slots)
-    timers = _timers(loaded, slots, storage)  # they get ready while the rest is worked out
+    timers = _timers(loaded, slots, results)  # they get ready while the rest is worked out
     foresight = foresee(loaded)
     simulation = simulate(file, foresight.known if foresight.all_known else [*foresight.known, *foresight.sample])
     played = {metric: _played(simulation, metric) for metric in MODELLED.values()}
@@ -69,13 +68,13 @@ def preview(loaded: LoadedSweep, storage: Path) -> dict[str, Any]:
     }
 
 
-def _timers(loaded: LoadedSweep, slots: int, storage: Path) -> Timers | None:
+def _timers(loaded: LoadedSweep, slots: int, results: Results) -> Timers | None:
     """None where this machine cannot tell."""
     resources = loaded.file.resources
     if resources.gpus_per_worker and not torch.cuda.is_available():
         return None
     example = TrialConfig.model_validate(next(loaded.space.corners()))
-    return Timers(example, str(storage), resources, slots)
+    return Timers(example, results.absolute, resources, slots)
 
 
 def _timed(timers: Timers | None, foresight: Foresight, memory: float) -> tuple[list[Timed], str | None]:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private import ray_constants
@@ -40,6 +41,9 @@ SILENCED = ("ray._private.authentication.authentication_token_setup", "ray.tune.
 
 _SERVERS = {ray_constants.PROCESS_TYPE_RAYLET, ray_constants.PROCESS_TYPE_GCS_SERVER}
 
+#: Set by Ray where a process is a job of a cluster.
+_IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
 #: Room for messages; nothing large goes through the object store.
 STORE_BYTES = 200 * 1024 * 1024
 
@@ -73,6 +77,12 @@ def start_ray(address: str | None = None, *, cpus: int | None = None, open_clust
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def ray_files() -> str:
+    """Where Ray Train and Tune keep what they write for themselves, on the driver's node. Nobody reads it again."""
+    node: Any = ray._private.worker.global_worker.node
+    return f"{node.get_session_dir_path()}/{NAMESPACE}"
+
+
 def dead_servers() -> list[str]:
     """Which of the processes that every Ray needs have died, of those that were started here."""
     node = ray._private.worker._global_node
@@ -85,7 +95,9 @@ def _join(address: str, open_cluster: bool) -> None:
         refuse_open_cluster(address)
         os.environ[MODE] = "token"
         Config.initialize("")  # Ray read its environment when it was imported
-    packages = {"env_vars": {"PYTHONPATH": _python_path()}}
+    # A job's workers are given its working directory by Ray; those of a driver from outside find this checkout, which
+    # every node must see at the same place.
+    packages = None if _IN_A_JOB in os.environ else {"env_vars": {"PYTHONPATH": _python_path()}}
     ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
 
 

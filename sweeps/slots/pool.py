@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray._private.state import state as ray_state
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.events import Ended, Reported, SlotEvent, Worker
 from sweeps.slots.state import ATTEMPTS, Job, PoolClosedError, PoolState, Superseded
@@ -175,7 +176,16 @@ def start_pool(name: str, attempts: int = ATTEMPTS, deadline_s: float | None = N
 
     A trial that makes no progress for `deadline_s` seconds is ended.
     """
-    options = {"name": name, "namespace": NAMESPACE, "num_cpus": 0, "max_concurrency": CALLS_AT_ONCE}
+    here = NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )  # lost with its driver alone
+    options = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "num_cpus": 0,
+        "max_concurrency": CALLS_AT_ONCE,
+        "scheduling_strategy": here,
+    }
     return ray.remote(TrialPool).options(**options).remote(attempts, deadline_s or math.inf)
 
 

@@ -11,6 +11,7 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from sweeps.refusals import Refusal
+from sweeps.slots.cluster import ray_files
 from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.losses import Losses
 from sweeps.slots.pool import NAMESPACE, start_pool
@@ -160,7 +161,7 @@ class Slots:
             scaling_config=self.plan.scaling(),
             run_config=RunConfig(
                 name=f"{self.name}-slot-{slot}",
-                storage_path=f"{self.workspace}/ray",
+                storage_path=ray_files(),
                 # Lost workers cost their trial an attempt, not the slot its life; a group that never fits is an error.
                 failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),  # type: ignore[call-arg]  # V1 to mypy
                 callbacks=[Losses(self.pool_name, slot)],  # type: ignore[list-item]  # V1 to mypy

@@ -8,6 +8,7 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweeps.slots.cluster import ray_files
 from sweeps.slots.errors import TuneFailedError
 from sweeps.slots.proxy import RESOURCES, TrialProxy
 from sweeps.slots.slots import Slots
@@ -71,7 +72,7 @@ def run_trials(searcher: Searcher, scheduler: TrialScheduler, slots: Slots) -> N
         ),
         run_config=tune.RunConfig(
             name=f"{slots.name}-tune",
-            storage_path=f"{slots.workspace}/ray",
+            storage_path=ray_files(),
             stop=guard,
             callbacks=[guard],
             verbose=0,

@@ -67,12 +67,12 @@ T = TypeVar("T")
 class Tracking:
     """Where and under which names a sweep is mirrored.
 
-    `description` is Markdown for the sweep's run; `artifacts` is where files go when the URI is a database (a server
-    has a place of its own); `dataset` names the data, whose digest the ledger holds.
+    `description` is Markdown for the sweep's run; `artifacts` is the URI where files go when `uri` is a database (a
+    server has a place of its own); `dataset` names the data, whose digest the ledger holds.
     """
 
     uri: str = field(repr=False)  # it may hold a password
-    artifacts: Path
+    artifacts: str
     experiment: str
     description: str
     goals: Goals
@@ -293,7 +293,7 @@ class _Runs:
         found = self._client.get_experiment_by_name(tracking.experiment)
         if found is None:
             served = urlsplit(tracking.uri).scheme in {"http", "https", "databricks"}
-            artifacts = None if served else tracking.artifacts.resolve().as_uri()
+            artifacts = None if served else tracking.artifacts
             return self._client.create_experiment(tracking.experiment, artifacts)
         if found.lifecycle_stage == self._entities.LifecycleStage.DELETED:
             self._client.restore_experiment(found.experiment_id)
@@ -386,6 +386,7 @@ def _quieten() -> None:
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
         "GIT_PYTHON_REFRESH": "quiet",

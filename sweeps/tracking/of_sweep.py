@@ -5,23 +5,29 @@ from typing import Any
 
 from sweeps.confirmation.plan import CONFIRMS
 from sweeps.constraints import constraints_of
+from sweeps.results import Results
 from sweeps.tracking.mirror import Tracking
 from sweeps.tracking.uri import tracking_uri
 
 EXPERIMENT = "contrastive-sweeps"
 
 
-def tracking(sweep: str, spec: dict[str, Any], storage: Path) -> Tracking:
+def tracking(sweep: str, spec: dict[str, Any], results: Results) -> Tracking:
     """Names and places for a sweep's mirror. Raises `Refusal` if ``MLFLOW_TRACKING_URI`` is not usable."""
     return Tracking(
-        uri=tracking_uri(storage),
-        artifacts=storage / "artifacts",
+        uri=tracking_uri(results),
+        artifacts=_artifacts(results),
         experiment=EXPERIMENT,
         description=_description(sweep, spec),
         goals=spec["file"]["goals"],
         constraints=constraints_of(spec["file"]),
         dataset=str(spec["file"]["trial"].get("task", {}).get("name", "digits")),
     )
+
+
+def _artifacts(results: Results) -> str:
+    place = f"{results.absolute}/artifacts"
+    return Path(place).as_uri() if results.is_local else place
 
 
 def _description(sweep: str, spec: dict[str, Any]) -> str:

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from search_spaces.secrets import redacted
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 from sweeps.tracking.uri import VARIABLE, tracking_uri
 
 HOST = "127.0.0.1"
 
 
-def serve(storage: Path, port: int) -> None:
+def serve(results: Results, port: int) -> None:
     """Serve MLflow on 127.0.0.1 until SIGINT or SIGTERM. `Refusal` if there is nothing to show or the port is taken."""
-    uri = tracking_uri(storage)
+    uri = tracking_uri(results)
     if uri.startswith("http"):
         Console().print(f"MLFLOW_TRACKING_URI is a server: open {redacted(uri)}", highlight=False)
         return

@@ -2,11 +2,11 @@
 
 import os
 import re
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from search_spaces.secrets import redacted
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -14,15 +14,20 @@ _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _SERVERS = {"http", "https", "databricks"}
 
 
-def tracking_uri(storage: Path) -> str:
-    """`MLFLOW_TRACKING_URI` if it is set, else a SQLite database in the storage folder.
+def tracking_uri(results: Results) -> str:
+    """`MLFLOW_TRACKING_URI` if it is set, else a SQLite database in the folder of results.
 
     Raises `Refusal` for what MLflow does not write to any more, or what is no URI. It may hold a password, so it is
     shown `redacted` only, and passed on by the environment, not by arguments that other users of the machine can see.
     """
     uri = os.environ.get(VARIABLE)
     if not uri:
-        return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+        if not results.is_local:
+            raise Refusal(
+                f"results of a sweep whose storage is elsewhere go to an MLflow server or database, and {VARIABLE} is "
+                "not set. Set it, to http://host:port for example"
+            )
+        return f"sqlite:///{results.absolute}/mlflow.db"
     if (rule := _broken(uri)) is not None:
         raise Refusal(
             f"results go to a database or a server: {rule}, and {VARIABLE} is '{redacted(uri)}'. Use "

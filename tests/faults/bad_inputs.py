@@ -190,13 +190,13 @@ IDS = [
         for name in ("status", "front", "best", "resume", "confirm", "sync")
     ),
 ]
-STORAGE_RULE = "--storage must be a folder to write in"
+STORAGE_RULE = "--storage must be a place to write in"
 PLACES = [
     Row("a file", f"run {SMOKE} --storage {{here}}/file", (STORAGE_RULE, "{here}/file", "Give another")),
     Row("in a file", f"run {SMOKE} --storage {{here}}/file/in", (STORAGE_RULE, "{here}/file/in", "Give another")),
     Row("a file, preview", f"preview {SMOKE} --storage {{here}}/file", (STORAGE_RULE, "{here}/file", "Give another")),
     Row("read-only", f"run {SMOKE} --storage /proc/results", (STORAGE_RULE, "/proc/results", "Give another")),
-    Row("a URI", f"run {SMOKE} --storage s3://k:{PASSWORD}@b/x", ("of this machine", "s3:/k:***@b/x", "Give a folder")),
+    Row("a URI", f"run {SMOKE} --storage s3://k:{PASSWORD}@b/x", ("no credentials", "s3://k:***@b/x", "Give another")),
     Row("empty, status", "status --storage {here}/none", ("there is no sweep in", "{here}/none", "Run one with")),
     Row("empty, ui", "ui --storage {here}/none", ("no results", "{here}/none/mlflow.db", "Run a sweep, or give its")),
     uri("a file", "file:///tmp/mlruns", "its scheme is one of"),

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.search.study import StudySearch
 from sweeps.slots.state import Job
 from sweeps.tracking.mirror import MlflowWriter
@@ -72,7 +73,7 @@ def drive(storage: Path, trials: int, failpoint: str | None, calls: int, ready: 
     slot, loaded = PlainSlot(slow), smoke(*settings(trials))
     with driving(storage / "sweep", loaded, slot) as driver:
         spec = driver.ledger.spec
-        writer = MlflowWriter(storage / "sweep", tracking("sweep", spec, storage), interval_s=0.01)
+        writer = MlflowWriter(storage / "sweep", tracking("sweep", spec, Results(str(storage))), interval_s=0.01)
         ready.send("ready")
         done = 0
         while done < most and (job := driver.next_trial()):

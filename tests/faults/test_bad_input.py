@@ -16,6 +16,7 @@ from sweeps.described import Described
 from sweeps.events import Opened
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
+from sweeps.results import Results
 from sweeps.tracking.mirror import MlflowWriter
 from sweeps.tracking.of_sweep import tracking
 from tests.faults.bad_inputs import SMOKE, TABLE, Row
@@ -130,11 +131,11 @@ def dead_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("dead_server")
 def test_an_mlflow_that_cannot_be_reached_is_no_reason_to_refuse_and_is_said(tmp_path: Path) -> None:
-    session.create(load(SMOKE), tmp_path, "offline")
+    session.create(load(SMOKE), Results(str(tmp_path)), "offline")
     slot = PlainSlot(formula)
     with driving(tmp_path / "offline", smoke("budget.trials=2"), slot) as driver:
         run_out(driver, slot)
-        described = tracking("offline", driver.ledger.spec, tmp_path)
+        described = tracking("offline", driver.ledger.spec, Results(str(tmp_path)))
         writer = MlflowWriter(tmp_path / "offline", described, interval_s=0.1)
         assert not writer.flush(5.0)
         assert writer.last_error is not None

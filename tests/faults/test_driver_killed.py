@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from sweeps.events import Event
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.tracking.mirror import sync
 from sweeps.tracking.of_sweep import EXPERIMENT, tracking
 from tests.faults.killed_driver import FAILPOINTS, MISSED, drive, settings
@@ -101,7 +102,7 @@ def test_it_is_the_sweep_that_was_never_interrupted(killed: Killed, tmp_path: Pa
 def test_mlflow_holds_each_trial_once_and_whole(killed: Killed, tmp_path: Path) -> None:
     with Ledger.open(killed.storage / "sweep") as ledger:
         spec = ledger.spec
-    sync(killed.storage / "sweep", tracking("sweep", spec, tmp_path))
+    sync(killed.storage / "sweep", tracking("sweep", spec, Results(str(tmp_path))))
     found, expected = (content(f"sqlite:///{folder / 'mlflow.db'}") for folder in (killed.storage, tmp_path))
     assert sorted(found) == sorted(["sweep", *map(str, range(TRIALS))])
     assert found == expected

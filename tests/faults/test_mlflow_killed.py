@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from sweeps.results import Results
 from sweeps.tracking.mirror import MlflowWriter, sync
 from sweeps.tracking.of_sweep import tracking
 from tests.faults.killed_driver import settings, slow
@@ -107,7 +108,7 @@ def test_everything_arrives_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
         restarts = threading.Thread(target=restart)
         restarts.start()
-        mirror = tracking("sweep", driver.ledger.spec, tmp_path)
+        mirror = tracking("sweep", driver.ledger.spec, Results(str(tmp_path)))
         writer = MlflowWriter(tmp_path / "sweep", mirror, interval_s=0.1)
         complaints = set()
         while job := driver.next_trial():
@@ -125,7 +126,7 @@ def test_everything_arrives_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert server.refused > 20
         refused = server.refused
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    sync(tmp_path / "sweep", tracking("sweep", driver.ledger.spec, tmp_path))
+    sync(tmp_path / "sweep", tracking("sweep", driver.ledger.spec, Results(str(tmp_path))))
     found = content(behind)
     processes[-1].terminate()
     processes[-1].wait(20)

@@ -21,6 +21,7 @@ from search_spaces.sweep_file import load
 from sweeps.cli import app
 from sweeps.events import Ended
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.slots.state import Job
 from sweeps.tracking.mirror import MlflowWriter, sync
 from sweeps.tracking.of_sweep import tracking
@@ -79,8 +80,9 @@ def swept(folder: Path) -> None:
         run_out(driver, slot)
         driver.ledger.append(stories.closed(1))
         assert [trial.state for trial in driver.ledger.history.trials.values()] == [*["complete"] * 3, "failed"]
-        sync(folder / "tiny", tracking("tiny", driver.ledger.spec, folder))
-        writer = MlflowWriter(folder / "tiny", tracking("tiny", driver.ledger.spec, folder), interval_s=0.1)
+        sync(folder / "tiny", tracking("tiny", driver.ledger.spec, Results(str(folder))))
+        mirror = tracking("tiny", driver.ledger.spec, Results(str(folder)))
+        writer = MlflowWriter(folder / "tiny", mirror, interval_s=0.1)
         assert writer.drain(60)
 
 
@@ -119,9 +121,9 @@ def test_no_canary_is_left_in_anything(
     said += [told("sync", "tiny", "--storage", tmp_path), told("ui", "--storage", tmp_path)]
     assert "http://user:***@127.0.0.1:9" in said[-2]
     with Ledger.open(tmp_path / "tiny") as ledger:
-        writer = MlflowWriter(tmp_path / "tiny", tracking("tiny", ledger.spec, tmp_path), interval_s=0.1)
+        writer = MlflowWriter(tmp_path / "tiny", tracking("tiny", ledger.spec, Results(str(tmp_path))), interval_s=0.1)
         assert not writer.drain(3.0)
-        said += [str(writer.last_error), repr(tracking("tiny", ledger.spec, tmp_path))]
+        said += [str(writer.last_error), repr(tracking("tiny", ledger.spec, Results(str(tmp_path))))]
     assert hits(tmp_path, "".join([*said, *capfd.readouterr()])) == []
 
 
@@ -195,7 +197,8 @@ def test_shipped_sweep_files_hold_no_secret() -> None:
 
 def test_a_password_is_not_in_the_arguments_of_the_server_of_ui(tmp_path: Path) -> None:
     uri = "postgresql://user:c4nary@127.0.0.1:9/db"  # nobody is there, which the server finds out after its start
-    code = f"from pathlib import Path; from sweeps.tracking import pages; pages.serve(Path({str(tmp_path)!r}), 0)"
+    imports = "from sweeps.results import Results; from sweeps.tracking import pages"
+    code = f"{imports}; pages.serve(Results({str(tmp_path)!r}), 0)"
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
     servers: list[tuple[str, dict[str, str]]] = []
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as process:

@@ -6,6 +6,7 @@ from pathlib import Path
 from sweeps import session
 from sweeps.ledger.errors import LedgerExists
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from tests.sweeps.plain_slot import smoke
 
 
@@ -14,7 +15,7 @@ def test_of_ten_submissions_at_once_one_makes_the_sweep(tmp_path: Path) -> None:
 
     def submit(_: int) -> str:
         try:
-            session.create(loaded, tmp_path, "same")
+            session.create(loaded, Results(str(tmp_path)), "same")
         except LedgerExists:
             return "exists"
         return "created"

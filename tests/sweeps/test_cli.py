@@ -231,7 +231,7 @@ def test_a_storage_that_is_a_file_and_a_tracking_uri_of_a_dead_kind_are_refused(
     (tmp_path / "file").write_text("")
     result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "file")
     assert result.exit_code == 2
-    assert "--storage must be a folder to write in" in result.stderr
+    assert "--storage must be a place to write in" in result.stderr
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///tmp/mlruns")
     result = invoke("run", "search_spaces/smoke.yaml", "--storage", tmp_path / "results")
     assert result.exit_code == 2

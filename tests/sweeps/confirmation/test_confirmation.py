@@ -19,6 +19,7 @@ from sweeps.ids import check_id
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 from sweeps.slots.state import Job
 from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories
@@ -50,7 +51,7 @@ def swept(storage: Path) -> None:
 
 def begun(storage: Path, seeds: int = 4) -> str:
     with Ledger.open(storage / "smoke") as ledger:
-        return plan.create(ledger, storage, seeds)
+        return plan.create(ledger, Results(str(storage)), seeds)
 
 
 def replicate(storage: Path, trials: int | None = None) -> None:
@@ -103,7 +104,7 @@ def test_every_point_is_trained_as_it_was_but_for_its_seed_and_to_its_end(storag
 
 def test_the_luck_of_the_sweep_is_gone_from_what_is_confirmed(storage: Path) -> None:
     with Ledger.open(storage / "smoke") as sweep:
-        confirmation = confirmed(sweep, storage)
+        confirmation = confirmed(sweep, Results(str(storage)))
     assert confirmation is not None
     assert sum(point.was_on_front for point in confirmation.points) >= 3
     costs = [point.trial.metrics[COST] for point in confirmation.points]
@@ -140,7 +141,7 @@ def test_a_confirmation_named_or_newest_stands_for_its_sweep_where_a_front_is_me
     assert (status["state"], status["front"]) == ("done", []), "a lone seed stands on no front, here or in MLflow"
     assert "best" not in invoke("status", "smoke-confirm", "--storage", storage).stdout
     with Ledger.open(storage / "smoke-confirm") as ledger:
-        mirror = tracking(ledger.sweep, ledger.spec, storage)
+        mirror = tracking(ledger.sweep, ledger.spec, Results(str(storage)))
     assert "python -m sweeps confirm smoke" in mirror.description
 
 
@@ -158,7 +159,7 @@ def test_what_cannot_be_confirmed_is_refused(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "smoke") as ledger, Ledger.open(tmp_path / "smoke") as driver:
         driver.claim()
         with pytest.raises(Refusal, match="is running"):
-            plan.create(ledger, tmp_path, 4)
+            plan.create(ledger, Results(str(tmp_path)), 4)
 
 
 def test_a_confirmation_of_another_sweep_of_the_same_name_is_not_taken_for_one(storage: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from sweeps.cli import app
 from sweeps.doctor import authentication, devices, leftovers, mlflow, ports, storage, versions
 from sweeps.doctor.finding import Finding, exit_code
 from sweeps.provenance import ROOT
+from sweeps.results import Results
 
 Groups = gcs_pb2.PlacementGroupTableData
 
@@ -151,19 +152,19 @@ class Health(BaseHTTPRequestHandler):
 
 
 def test_mlflow_answers_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mlflow.mlflow(tmp_path).state == "ok"
+    assert mlflow.mlflow(Results(str(tmp_path))).state == "ok"
     with HTTPServer(("127.0.0.1", 0), Health) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:c4nary@127.0.0.1:{server.server_port}")
-        answered = mlflow.mlflow(tmp_path)
+        answered = mlflow.mlflow(Results(str(tmp_path)))
         server.shutdown()
-    dead = mlflow.mlflow(tmp_path)
+    dead = mlflow.mlflow(Results(str(tmp_path)))
     assert (answered.state, dead.state) == ("ok", "warning")
     assert "answers in" in answered.found
     assert "sync" in dead.fix
     assert "c4nary" not in str((answered, dead))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:/tmp/x")
-    assert mlflow.mlflow(tmp_path).state == "problem"
+    assert mlflow.mlflow(Results(str(tmp_path))).state == "problem"
 
 
 def test_devices_are_named() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from search_spaces.sweep_file import load
 from sweeps.preview.page import preview_page
 from sweeps.preview.preview import preview
+from sweeps.results import Results
 from tests.sweeps.test_cli import invoke
 
 SETTINGS = (
@@ -57,7 +58,7 @@ def test_the_page_fits_its_console(previewed: dict[str, Any], width: int) -> Non
 
 def test_a_gpu_that_is_not_here_leaves_time_unknown_and_the_rest_known(storage: Path) -> None:
     loaded = load(Path("search_spaces/smoke.yaml"), ["resources.gpus_per_worker=1", "budget={wall_hours: 1}"])
-    described = preview(loaded, storage)
+    described = preview(loaded, Results(str(storage)))
     assert described["wall"]["seconds"] is None
     assert "none to measure them on" in described["wall"]["why"]
     assert described["trials"]["likely"] is None
@@ -71,4 +72,4 @@ def test_mistakes_are_refused_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = invoke("preview", "search_spaces/smoke.yaml", "--storage", tmp_path / "file")
     assert refused.exit_code == 2
-    assert "--storage must be a folder to write in" in refused.stderr
+    assert "--storage must be a place to write in" in refused.stderr

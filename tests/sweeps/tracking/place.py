@@ -19,7 +19,7 @@ class Place:
         self.ledger.claim()
         self.tracking = Tracking(
             uri=uri,
-            artifacts=folder / "artifacts",
+            artifacts=(folder / "artifacts").as_uri(),
             experiment="digits",
             description="# A sweep",
             goals=stories.GOALS,

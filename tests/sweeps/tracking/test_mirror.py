@@ -14,6 +14,7 @@ from mlflow.entities import ViewType
 
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
+from sweeps.results import Results
 from sweeps.tracking.database import create_database
 from sweeps.tracking.mirror import MlflowWriter, Tracking, sync
 from sweeps.tracking.run_content import PARAM_LIMIT, params
@@ -341,10 +342,10 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> Non
 
 def test_the_uri_is_the_users_or_a_database_in_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracking_uri(Results(str(tmp_path))) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org:5000")
-    assert tracking_uri(tmp_path) == "https://example.org:5000"
+    assert tracking_uri(Results(str(tmp_path))) == "https://example.org:5000"
     for refused in ("file:///results/mlruns", "./mlruns", "ftp://example.org"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", refused)
         with pytest.raises(Refusal, match="sqlite:////absolute/path"):
-            tracking_uri(tmp_path)
+            tracking_uri(Results(str(tmp_path)))

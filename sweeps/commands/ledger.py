@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.command_options import RESULTS, JsonOption, StorageOption, SweepArgument, out, print_json
-from sweeps.ids import existing
+from sweeps.commands.options import RESULTS, JsonOption, StorageOption, SweepArgument, out, print_json
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import refusals
 
@@ -28,7 +27,7 @@ def backup(
     with refusals():
         from sweeps.ledger.backup import backup as copy_of
 
-        with Ledger.open(storage / existing(sweep, storage)) as ledger:
+        with Ledger.open(storage.ledger(storage.existing(sweep))) as ledger:
             events = copy_of(ledger, destination)
     out.print(f"{events} events in {destination}, checked", highlight=False, markup=False, soft_wrap=True)
 
@@ -41,7 +40,7 @@ def audit(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_json
     with refusals():
         from sweeps.audit import audit as audit_of
 
-        with Ledger.open(storage / existing(sweep, storage)) as ledger:
+        with Ledger.open(storage.ledger(storage.existing(sweep))) as ledger:
             found = audit_of(ledger)
             if as_json:
                 print_json({"sweep": ledger.sweep, "passed": found.passed, **vars(found)})

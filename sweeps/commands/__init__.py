@@ -1,0 +1,1 @@
+"""The command line, by what commands are about. Each is registered in `sweeps.cli`."""
