@@ -2,6 +2,7 @@
 # make test    install what is needed and run the tests
 # make check   format, lint, types, import rules
 # make faults  the fault tests at full length, an hour and more, and what they count
+# make cluster-test  a sweep on a cluster of three nodes, end to end, with a node that is killed: some minutes
 # make sbom    what the installation holds, as a CycloneDX software bill of materials: build/sbom.json
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
@@ -16,7 +17,7 @@ SWEEP_FILE ?= search_spaces/digits.yaml
 
 FAULT_TESTS ?= tests/faults
 
-.PHONY: sweep test check faults sbom
+.PHONY: sweep test check faults cluster-test sbom
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
@@ -26,6 +27,9 @@ test: $(VENV)/.installed-dev
 
 faults: $(VENV)/.installed-dev
 	FAULTS=long $(BIN)/python -m pytest $(FAULT_TESTS) --timeout 3600
+
+cluster-test: $(VENV)/.installed-dev
+	CLUSTER=long $(BIN)/python -m pytest tests/cluster --timeout 900
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

@@ -70,7 +70,7 @@ def signalled(driver: subprocess.Popen[str], *signums: int) -> Signalled:
     for signum in signums:
         driver.send_signal(signum)
         time.sleep(0.3 if len(signums) > 1 else 0)
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=180)
     return Signalled(driver.returncode, time.monotonic() - began, output)
 
 

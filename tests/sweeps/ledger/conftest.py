@@ -1,22 +1,12 @@
 """Where ledgers lie in tests: in a folder, and in PostgreSQL."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.postgresql import postgresql
-
 Location = Path | str
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of a server's database."""
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
