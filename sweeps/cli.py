@@ -38,6 +38,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.ledger_commands import audit, backup
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, refusals
+from sweeps.reproduction.command import reproduce
 from sweeps.signals import Interrupted
 from sweeps.spending import in_force, used
 from sweeps.tables import collapsed_trials, cost_so_far, sweep_panel, trials_table, varying
@@ -288,7 +289,7 @@ def ui(
         serve(storage, port)
 
 
-for command in (backup, audit, doctor):  # which have modules of their own
+for command in (backup, audit, doctor, reproduce):  # which have modules of their own
     app.command()(command)
 
 
