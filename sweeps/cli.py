@@ -36,7 +36,9 @@ from sweeps.ids import check_id, existing, new_id
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.ledger_commands import audit, backup
+from sweeps.methods_command import methods
 from sweeps.named_numbers import named_numbers, parsed_bounds
+from sweeps.publish_command import publish, publish_confirmed
 from sweeps.refusals import Refusal, refusals
 from sweeps.reproduction.command import reproduce
 from sweeps.signals import Interrupted
@@ -92,22 +94,6 @@ def preview(
         print_json(described)
     else:
         out.print(preview_page(described), highlight=False)
-
-
-@app.command()
-def methods(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README.")] = False,
-) -> None:
-    """List every objective, memory, sampler, policy, model, probe and preset, with its source and its departures.
-
-    Example: python -m sweeps methods
-    """
-    from sweeps.methods import methods_markdown, methods_table
-
-    if markdown:
-        typer.echo(methods_markdown())
-    else:
-        out.print(methods_table(), highlight=False)
 
 
 @app.command()
@@ -207,6 +193,7 @@ def best(
     at_least: Annotated[list[str], typer.Option("--at-least", "--min-accuracy", help=_AT_LEAST)] = [],  # noqa: B006
     at_most: Annotated[list[str], typer.Option("--at-most", "--budget", help=_AT_MOST)] = [],  # noqa: B006
     at_knee: Annotated[bool, typer.Option("--knee", help="The knee of the points within the bounds.")] = False,
+    emit: Annotated[Path | None, typer.Option(help="Write a sweep file that trains this point, to be run.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The point to take: the knee, or within bounds the best goal without one. Confirmed points only, if there are any.
@@ -218,6 +205,10 @@ def best(
         goals, points = file["goals"], confirmation.front() if confirmation else _front(history, file)
         bounds = parsed_bounds(at_least, goals, "maximize"), parsed_bounds(at_most, goals, "minimize")
         chosen = best_of(points, goals, *bounds, at_knee)
+        if emit:
+            from sweeps.point_file import write_point
+
+            write_point(emit, ledger, chosen)
         if as_json:
             print_json(_record(chosen, confirmation))
             return
@@ -289,7 +280,7 @@ def ui(
         serve(storage, port)
 
 
-for command in (backup, audit, doctor, reproduce):  # which have modules of their own
+for command in (methods, backup, audit, doctor, reproduce, publish):  # which have modules of their own
     app.command()(command)
 
 
@@ -314,6 +305,7 @@ def _drive(
             _print_front(history, ledger.spec["file"])
         else:
             _print_confirmed(subject, storage)
+            publish_confirmed(subject, storage)
         _print_next(sweep, storage, confirm=subject == sweep)
         if not mirrored:
             out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")

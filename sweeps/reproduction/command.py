@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,14 +53,21 @@ def reproduce(
 
 
 def _verdict(ledger: Ledger, history: History, number: int, storage: Path, settings: Any, as_json: bool) -> int:
-    from sweeps.reproduction.reproduce import reproduced
-    from sweeps.reproduction.spread import reproductions
+    from sweeps.reproduction import spread
+    from sweeps.reproduction.reproduce import reproduced, spread_of
     from trainables.storage import Storage
 
-    found = reproduced(ledger, history, number, storage, settings)
+    found, folder = reproduced(ledger, history, number, storage, settings), Storage(str(storage / ledger.sweep))
+    if found.needs_seeds:
+        typer.echo(
+            f"{found.judged.first}: training {spread.LEAST_SEEDS} fresh seeds, to know how far seeds are apart",
+            err=True,
+        )
+        spread.keep(folder, spread_of(ledger, history, number, storage, settings, spread.LEAST_SEEDS))
+        found = replace(found, deviations=spread.known_deviations(ledger, storage, number))
     record = found.to_json()
-    name = reproductions(number, f"{found.at:%Y%m%d-%H%M%S-%f}/reproduction.json")
-    Storage(str(storage / ledger.sweep)).write(name, json.dumps(record, indent=2).encode())
+    name = spread.reproductions(number, f"{found.at:%Y%m%d-%H%M%S-%f}/reproduction.json")
+    folder.write(name, json.dumps(record, indent=2).encode())
     counted = {"values/compared": found.judged.compared, "values/differing": len(found.judged.differing)}
     _show(record, _verdict_table(found), as_json)
     _log(ledger, storage, number, found.judged.kind, record, counted)
@@ -140,12 +148,17 @@ def _verdict_table(found: "Reproduction") -> Table:
         table.add_row(f"{value.name} at step {value.step}", _short(value.recorded), _short(value.again), "differs")
     if (more := len(found.judged.differing) - _SHOWN) > 0:
         table.add_row(f"and {more} more (--json)", "", "", "")
-    platform = "the same platform" if found.same_platform else f"another platform, tolerance {found.tolerance:g}"
+    platform = "the same platform" if found.same_platform else f"another platform, {_bounds(found)}"
     table.caption = f"{found.judged.kind} ({platform})"
     if found.judged.first:
         table.caption += f": {found.judged.first}"
     table.caption_justify, table.caption_style = "left", "bold"
     return table
+
+
+def _bounds(found: "Reproduction") -> str:
+    seeds = " or 3 deviations over seeds" if found.deviations else ""
+    return f"final metrics within {found.tolerance:.0%}{seeds}"
 
 
 def _spread_table(found: "Spread") -> Table:

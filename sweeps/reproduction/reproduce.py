@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.provenance import PLATFORM, ROOT, code_digest, environment
 from sweeps.refusals import Refusal, Unsafe
 from sweeps.reproduction.code_state import recorded_code
-from sweeps.reproduction.comparison import Judged, compared, judged
+from sweeps.reproduction.comparison import Compared, Judged, compared, judged
 from sweeps.reproduction.process import Request, run_again
 from sweeps.reproduction.spread import Spread, known_deviations, spread
 from trainables.storage import Storage
@@ -39,13 +40,24 @@ class Reproduction:
     sweep: str
     trial: int
     at: datetime
-    judged: Judged
+    values: list[Compared]
     environment: dict[str, tuple[str | None, str | None]]
     same_platform: bool
     threads: tuple[int, int]
     digests: dict[str, tuple[str | None, str | None]]
     code: str
     tolerance: float
+    deviations: dict[str, float]
+
+    @cached_property
+    def judged(self) -> Judged:
+        """The verdict."""
+        return judged(self.values, self.same_platform, self.tolerance, self.deviations)
+
+    @property
+    def needs_seeds(self) -> bool:
+        """Whether the verdict waits for how far seeds are apart."""
+        return not self.same_platform and not self.deviations and self.judged.seeds_decide
 
     @property
     def exit_code(self) -> int:
@@ -63,6 +75,7 @@ class Reproduction:
             "first_difference": vars(first) if first else None,
             "same_platform": self.same_platform,
             "tolerance": None if self.same_platform else self.tolerance,
+            "seed_deviations": None if self.same_platform else self.deviations,
             "threads": self.threads,
             "code": self.code,
             "digests": self.digests,
@@ -106,13 +119,12 @@ def reproduced(ledger: Ledger, history: History, number: int, storage: Path, set
     recorded = [session.opened.environment for session in sessions]
     now = environment()
     same = threads[0] == threads[1] and _same_platform(recorded, now) and _trained_beside_driver(trial, opened.host)
-    values = compared(trial, again)
     weights = again.outcome["weights_digest"] if again.outcome else None
     return Reproduction(
         sweep=ledger.sweep,
         trial=number,
         at=datetime.now(UTC),
-        judged=judged(values, same, settings.tolerance, known_deviations(folder, number)),
+        values=compared(trial, again),
         environment={name: (recorded[-1].get(name), now.get(name)) for name in _differing(recorded[-1], now)},
         same_platform=same,
         threads=threads,
@@ -124,6 +136,7 @@ def reproduced(ledger: Ledger, history: History, number: int, storage: Path, set
         },
         code="the code of this checkout" if code == ROOT else f"its own code, {_state(opened)}",
         tolerance=settings.tolerance,
+        deviations=known_deviations(ledger, storage, number),
     )
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from sweeps.confirmation import plan
 from sweeps.confirmation.replication import fresh_seed
-from sweeps.ledger.history import TrialRecord
+from sweeps.ledger.history import History, TrialRecord
+from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.reproduction.process import Again, Request, run_again, with_seed
 from trainables.metrics import DEVICE_SECONDS
 from trainables.storage import Storage
 
 #: Fewer seeds do not say how far seeds are apart.
-_LEAST = 5
+LEAST_SEEDS = 5
 
 _FILE = "seeds.json"
 
@@ -57,15 +59,28 @@ def keep(folder: Storage, found: Spread) -> None:
     folder.write(reproductions(found.trial, _FILE), json.dumps(found.to_json(), indent=2).encode())
 
 
-def known_deviations(folder: Storage, trial: int) -> dict[str, float]:
-    """Standard deviations of final metrics over seeds, if enough seeds were trained."""
+def known_deviations(sweep: Ledger, storage: Path, trial: int) -> dict[str, float]:
+    """Standard deviations of final metrics over seeds, if enough were trained, here or by a confirmation."""
     try:
-        kept = json.loads(folder.read(reproductions(trial, _FILE)))
+        kept = json.loads(Storage(str(storage / sweep.sweep)).read(reproductions(trial, _FILE)))
     except FileNotFoundError:
+        kept = {"seeds": [], "metrics": {}}
+    if len(kept["seeds"]) >= LEAST_SEEDS:
+        return {name: summary["deviation"] for name, summary in kept["metrics"].items()}
+    metrics = _confirmed(sweep, storage, trial)
+    if len(metrics) < LEAST_SEEDS:
         return {}
-    if len(kept["seeds"]) < _LEAST:
-        return {}
-    return {name: summary["deviation"] for name, summary in kept["metrics"].items()}
+    return {name: float(np.std([each[name] for each in metrics], ddof=1)) for name in metrics[0]}
+
+
+def _confirmed(sweep: Ledger, storage: Path, trial: int) -> list[dict[str, float]]:
+    """The final metrics of a trial's fresh seeds in the sweep's confirmation."""
+    found = plan.find(sweep, storage)
+    if found is None:
+        return []
+    with found as confirmation:
+        seeds = History.of(confirmation.events()).trials.values()
+    return [each.metrics for each in seeds if each.state == "complete" and each.parameters["trial"] == trial]
 
 
 def reproductions(trial: int, name: str) -> str:
