@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.secrets import redacted
-from sweeps.refusals import Refusal
+from sweeps.refusals import Refusal, Unsafe
 
 _SCRIPT = Path(__file__).with_name("rerun.py")
 
@@ -50,7 +50,7 @@ class Again:
 def run_again(request: Request, code: Path, storage: Path) -> Again:
     """Train with the code in the folder `code`, from the start; teachers are those of the storage folder.
 
-    Raises `Refusal` if the data are not those that were asked for, and if a process ends without an answer.
+    Raises `Unsafe` if the data are not those that were asked for, and `Refusal` if a process ends without an answer.
     """
     with tempfile.TemporaryDirectory(prefix=".reproducing-", dir=storage.resolve()) as folder, ExitStack() as stack:
         processes = []
@@ -62,7 +62,7 @@ def run_again(request: Request, code: Path, storage: Path) -> Again:
         _check(processes, Path(folder))
         again = Again(**json.loads((Path(folder) / "answer.json").read_text()))
     if request.data_digest not in (None, again.data_digest):
-        raise Refusal(
+        raise Unsafe(
             f"a trial is reproduced on its own data, digest {request.data_digest}, and what is here has "
             f"{again.data_digest}. Restore the data"
         )
