@@ -19,7 +19,7 @@ from sweeps.events import Ended, Event, Opened, Planned, Reported
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.provenance import PACKAGES
-from tests.sweeps.finished import copy_changed, finish
+from tests.sweeps.finished import copy_changed
 from trainables.metrics import DEVICE_SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -29,10 +29,8 @@ REMARK = "\n# a remark that changes the digest and nothing else\n"
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    storage = tmp_path_factory.mktemp("results")
-    finish(storage, "smoke", "stop.minimum=2", "stop.keep=0.3", "budget.trials=5")
-    return storage
+def storage(finished: Path) -> Path:
+    return finished
 
 
 def history(storage: Path, sweep: str = "smoke") -> History:
