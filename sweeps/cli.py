@@ -1,7 +1,8 @@
 """The command line: submit a sweep, watch it, read what came out.
 
-Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 6 a security or integrity
-check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that only read load neither Ray nor torch.
+Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 5 a trial could not be
+reproduced; 6 a security or integrity check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that
+only read load neither Ray nor torch.
 """
 
 import os

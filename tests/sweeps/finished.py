@@ -1,7 +1,8 @@
 """Finished sweeps of real trials, trained in this process and recorded as a driver records them; and changed copies."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def recorded(folder: Path) -> dict[str, Any]:
         "environment": environment(),
         "patch": keep_patch(Storage(str(folder))),
     }
+
+
+def at_times(events: Iterable[Event]) -> Iterator[tuple[int, datetime, Event]]:
+    """As a ledger gives them."""
+    yield from ((seq, datetime(2026, 1, 1, 0, 0, seq, tzinfo=UTC), event) for seq, event in enumerate(events, start=1))
 
 
 def copy_changed(storage: Path, sweep: str, changed: str, change: Callable[[Event], Event]) -> None:

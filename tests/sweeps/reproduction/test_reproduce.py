@@ -249,6 +249,35 @@ def test_seeds_show_how_far_results_are_apart(storage: Path) -> None:
     assert below[0].data.metrics["transfer/knn_top1/mean"] == accuracy["mean"]
 
 
+def test_on_another_platform_seeds_decide_where_the_tolerance_does_not(storage: Path) -> None:
+    """Accuracy on record is another by a little, and by more than any seed makes it."""
+    number = first(storage, "complete")
+
+    def moved(by: float) -> Any:
+        def change(event: Event) -> Event:
+            if isinstance(event, Ended) and event.trial == number:
+                accuracy = event.metrics["transfer/knn_top1"] + by
+                return event.model_copy(update={"metrics": {**event.metrics, "transfer/knn_top1": accuracy}})
+            return event
+
+        return change
+
+    copy_changed(storage, "smoke", "near", moved(by=1e-4))
+    result, record = reproduce(storage, f"near:{number}", "--threads", "2", "--tolerance", "0")
+    assert "training 5 fresh seeds" in result.stderr
+    assert (result.exit_code, record["verdict"]) == (0, "within tolerance"), result.output
+    deviation = record["seed_deviations"]["transfer/knn_top1"]
+    assert deviation > 0
+    copy_changed(storage, "smoke", "far", moved(by=10 * deviation))
+    shutil.copytree(
+        storage / "near" / "trials" / str(number) / "reproductions",
+        storage / "far" / "trials" / str(number) / "reproductions",
+    )
+    result, record = reproduce(storage, f"far:{number}", "--threads", "2", "--tolerance", "0")
+    assert "fresh seeds" not in result.stderr
+    assert (result.exit_code, record["first_difference"]["name"]) == (5, "transfer/knn_top1")
+
+
 def test_a_trial_of_two_workers_is_trained_by_two_again(storage: Path) -> None:
     """What two workers gave, two workers give: the ledger holds what the first two said."""
     from sweeps.reproduction.process import Request, run_again
