@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sweeps.events import Event
+from search_spaces.sweep_file import SweepFile
+from sweeps.confirmation import plan
+from sweeps.confirmation.replication import Replication
+from sweeps.driver import Driver
+from sweeps.events import Event, Opened
 from sweeps.ledger.store import Ledger
 from sweeps.provenance import code_digest, environment
 from sweeps.reproduction.code_state import keep_patch
@@ -26,16 +30,34 @@ from trainables.world import SingleWorld
 def finish(storage: Path, sweep: str, *overrides: str) -> None:
     """The smoke sweep, of one worker, in a ledger and in MLflow."""
     folder, loaded = storage / sweep, smoke(*overrides)
-
-    def train(job: Job, report: Report) -> Outcome:
-        return run_trial(job.config, trial=job.trial, workspace=str(folder), report=report, world=SingleWorld())
-
-    slot = PlainSlot(train)
+    slot = training_slot(folder)
     with driving(folder, loaded, slot, opened=recorded(folder)) as driver:
         run_out(driver, slot)
         driver.ledger.append(stories.closed(1))
         spec = driver.ledger.spec
     sync(folder, tracking(sweep, spec, storage))
+
+
+def confirm(storage: Path, sweep: str, seeds: int) -> None:
+    """The sweep's confirmation, from its begin to its end."""
+    with Ledger.open(storage / sweep) as ledger:
+        folder = storage / plan.create(ledger, storage, seeds)
+    slot = training_slot(folder)
+    with Ledger.open(folder) as ledger:
+        fence = ledger.claim()
+        ledger.append(Opened(fence=fence, **recorded(folder)))
+        search = Replication(ledger.spec[plan.CONFIRMS], plan.aims_of(ledger.spec))
+        run_out(Driver(ledger, SweepFile.model_validate(ledger.spec["file"]), search, 1, slot), slot)
+        ledger.append(stories.closed(fence))
+
+
+def training_slot(folder: Path) -> PlainSlot:
+    """Trains the trials of the sweep in this folder, in this process."""
+
+    def train(job: Job, report: Report) -> Outcome:
+        return run_trial(job.config, trial=job.trial, workspace=str(folder), report=report, world=SingleWorld())
+
+    return PlainSlot(train)
 
 
 def recorded(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Registered students: found by their alias, loaded where nothing of ours is installed, and as good as on record."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from mlflow.entities.model_registry import ModelVersion
 from typer.testing import CliRunner, Result
 
 from sweeps.cli import app
+from sweeps.publish_command import publish_confirmed
 from sweeps.sweep import Sweep
+from tests.sweeps.finished import confirm
 from trainables.config import TrialConfig
 from trainables.tensor_files import tensors_digest
 
@@ -117,6 +120,24 @@ def test_the_same_student_is_registered_once_and_another_one_takes_its_place(sto
     assert version(storage, "previous").version == champion.version
     assert publish(storage).exit_code == 0  # the next test finds the knee in its place again
     assert version(storage, "champion").tags["trial"] == champion.tags["trial"]
+
+
+def test_a_confirmation_ends_with_its_best_point_as_champion(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(storage, tmp_path / "results")
+    confirm(tmp_path / "results", "smoke", seeds=2)
+    publish_confirmed("smoke", tmp_path / "results")
+    champion = version(tmp_path / "results", "champion")
+    assert "confirmed by" in (champion.description or "")
+    assert champion.tags["confirmed"] == "true"
+    best = CliRunner().invoke(app, ["best", "smoke", "--storage", str(tmp_path / "results"), "--json"])
+    assert json.loads(best.stdout)["trial"] == int(champion.tags["trial"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:s3cret-word@127.0.0.1:9")
+    publish_confirmed("smoke", tmp_path / "results")
+    said = capsys.readouterr().out
+    assert "not published: MLflow at" in said
+    assert "s3cret-word" not in said
 
 
 def test_a_trial_without_a_student_is_refused(storage: Path) -> None:

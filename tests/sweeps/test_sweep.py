@@ -13,13 +13,11 @@ from search_spaces.sweep_file import load
 from sweeps.cli import app
 from sweeps.refusals import Refusal
 from sweeps.sweep import Sweep
-from tests.sweeps.plain_slot import PlainSlot, driving
+from tests.sweeps.finished import training_slot
+from tests.sweeps.plain_slot import driving
 from tests.sweeps.test_driver import run_out
 from trainables.config import TrialConfig
-from trainables.loop import run_trial
-from trainables.outcomes import Outcome
 from trainables.tensor_files import tensors_digest
-from trainables.world import SingleWorld
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "explore.ipynb"
@@ -96,11 +94,7 @@ def test_a_point_becomes_a_sweep_that_trains_it_again(sweep: Sweep, finished: Pa
     number = int(loaded.file.name.rpartition("-")[2])
     original = sweep.history.trials[number]
 
-    def train(job: object, report: object) -> Outcome:
-        workspace = str(tmp_path / "point")
-        return run_trial(job.config, trial=job.trial, workspace=workspace, report=report, world=SingleWorld())  # type: ignore[attr-defined,arg-type]
-
-    slot = PlainSlot(train)
+    slot = training_slot(tmp_path / "point")
     with driving(tmp_path / "point", loaded, slot) as driver:
         run_out(driver, slot)
         [again] = driver.ledger.history.trials.values()
