@@ -19,7 +19,8 @@ from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, refusals
 
 if TYPE_CHECKING:
-    from sweeps.reproduction.reproduce import Reproduction
+    from sweeps.reproduction.comparison import Rules
+    from sweeps.reproduction.reproduce import Reproduction, Settings
     from sweeps.reproduction.spread import Spread
 
 _RUN = re.compile(r"[0-9a-f]{32}")
@@ -52,7 +53,7 @@ def reproduce(
     raise SystemExit(code)
 
 
-def _verdict(ledger: Ledger, history: History, number: int, storage: Path, settings: Any, as_json: bool) -> int:
+def _verdict(ledger: Ledger, history: History, number: int, storage: Path, settings: "Settings", as_json: bool) -> int:
     from sweeps.reproduction import spread
     from sweeps.reproduction.reproduce import reproduced, spread_of
     from trainables.storage import Storage
@@ -64,7 +65,8 @@ def _verdict(ledger: Ledger, history: History, number: int, storage: Path, setti
             err=True,
         )
         spread.keep(folder, spread_of(ledger, history, number, storage, settings, spread.LEAST_SEEDS))
-        found = replace(found, deviations=spread.known_deviations(ledger, storage, number))
+        rules = replace(found.rules, deviations=spread.known_deviations(ledger, storage, number))
+        found = replace(found, rules=rules)
     record = found.to_json()
     name = spread.reproductions(number, f"{found.at:%Y%m%d-%H%M%S-%f}/reproduction.json")
     folder.write(name, json.dumps(record, indent=2).encode())
@@ -77,7 +79,7 @@ def _verdict(ledger: Ledger, history: History, number: int, storage: Path, setti
 
 
 def _seeds(
-    ledger: Ledger, history: History, number: int, storage: Path, settings: Any, seeds: int, as_json: bool
+    ledger: Ledger, history: History, number: int, storage: Path, settings: "Settings", seeds: int, as_json: bool
 ) -> None:
     from sweeps.reproduction import spread
     from sweeps.reproduction.reproduce import spread_of
@@ -148,17 +150,17 @@ def _verdict_table(found: "Reproduction") -> Table:
         table.add_row(f"{value.name} at step {value.step}", _short(value.recorded), _short(value.again), "differs")
     if (more := len(found.judged.differing) - _SHOWN) > 0:
         table.add_row(f"and {more} more (--json)", "", "", "")
-    platform = "the same platform" if found.same_platform else f"another platform, {_bounds(found)}"
-    table.caption = f"{found.judged.kind} ({platform})"
+    platform = "the same platform" if found.rules.same_platform else "another platform"
+    table.caption = f"{found.judged.kind} ({platform}{'' if found.rules.bitwise else _bounds(found.rules)})"
     if found.judged.first:
         table.caption += f": {found.judged.first}"
     table.caption_justify, table.caption_style = "left", "bold"
     return table
 
 
-def _bounds(found: "Reproduction") -> str:
-    seeds = " or 3 deviations over seeds" if found.deviations else ""
-    return f"final metrics within {found.tolerance:.0%}{seeds}"
+def _bounds(rules: "Rules") -> str:
+    seeds = " or 3 deviations over seeds" if rules.deviations else ""
+    return f", final metrics within {rules.tolerance:.0%}{seeds}"
 
 
 def _spread_table(found: "Spread") -> Table:

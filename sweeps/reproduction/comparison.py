@@ -80,26 +80,41 @@ def compared(trial: TrialRecord, again: Again) -> list[Compared]:
     return values
 
 
-def judged(
-    values: Sequence[Compared], same_platform: bool, tolerance: float, deviations: Mapping[str, float]
-) -> Judged:
-    """On the same platform nothing may differ. On another, final metrics may, by `allowed`, and what led to them.
+@dataclass(frozen=True)
+class Rules:
+    """By what a reproduction is judged.
+
+    `same_platform` says that nothing is different that bits depend on, `bits_promised` that then they are the same:
+    GPUs promise nothing. `deviations` are those of final metrics over seeds, if they are known.
+    """
+
+    same_platform: bool
+    bits_promised: bool
+    tolerance: float
+    deviations: Mapping[str, float]
+
+    @property
+    def bitwise(self) -> bool:
+        """Whether nothing may differ."""
+        return self.same_platform and self.bits_promised
+
+
+def judged(values: Sequence[Compared], rules: Rules) -> Judged:
+    """Where bits are promised nothing may differ. Elsewhere final metrics may, by `allowed`, and what led to them.
 
     What is counted, FLOPs and bytes, may differ nowhere.
     """
     differing = [value for value in values if not value.same]
-    if same_platform:
-        failing = differing
-    else:
-        failing = [value for value in differing if not _within(value, allowed(value, tolerance, deviations))]
-    kind: Kind = "failed" if failing else "exact" if same_platform else "within tolerance"
+    failing = [value for value in differing if rules.bitwise or not _within(value, allowed(value, rules))]
+    exact = rules.same_platform and not differing
+    kind: Kind = "failed" if failing else "exact" if exact else "within tolerance"
     return Judged(kind, len(values), differing, failing[0] if failing else None)
 
 
-def allowed(value: Compared, tolerance: float, deviations: Mapping[str, float]) -> float:
+def allowed(value: Compared, rules: Rules) -> float:
     """How far a final metric may be from the recorded one: a share, or some deviations over seeds if known."""
     size = abs(value.recorded) if isinstance(value.recorded, float | int) else 0.0
-    return max(tolerance * max(1.0, size), _SEED_DEVIATIONS * deviations.get(value.name, 0.0))
+    return max(rules.tolerance * max(1.0, size), _SEED_DEVIATIONS * rules.deviations.get(value.name, 0.0))
 
 
 def _within(value: Compared, bound: float) -> bool:

@@ -18,7 +18,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.provenance import PLATFORM, ROOT, code_digest, environment
 from sweeps.refusals import Refusal, Unsafe
 from sweeps.reproduction.code_state import recorded_code
-from sweeps.reproduction.comparison import Compared, Judged, compared, judged
+from sweeps.reproduction.comparison import Compared, Judged, Rules, compared, judged
 from sweeps.reproduction.process import Request, run_again
 from sweeps.reproduction.spread import Spread, known_deviations, spread
 from trainables.storage import Storage
@@ -42,22 +42,20 @@ class Reproduction:
     at: datetime
     values: list[Compared]
     environment: dict[str, tuple[str | None, str | None]]
-    same_platform: bool
+    rules: Rules
     threads: tuple[int, int]
     digests: dict[str, tuple[str | None, str | None]]
     code: str
-    tolerance: float
-    deviations: dict[str, float]
 
     @cached_property
     def judged(self) -> Judged:
         """The verdict."""
-        return judged(self.values, self.same_platform, self.tolerance, self.deviations)
+        return judged(self.values, self.rules)
 
     @property
     def needs_seeds(self) -> bool:
         """Whether the verdict waits for how far seeds are apart."""
-        return not self.same_platform and not self.deviations and self.judged.seeds_decide
+        return not self.rules.bitwise and not self.rules.deviations and self.judged.seeds_decide
 
     @property
     def exit_code(self) -> int:
@@ -73,9 +71,10 @@ class Reproduction:
             "at": self.at.isoformat(),
             "verdict": self.judged.kind,
             "first_difference": vars(first) if first else None,
-            "same_platform": self.same_platform,
-            "tolerance": None if self.same_platform else self.tolerance,
-            "seed_deviations": None if self.same_platform else self.deviations,
+            "same_platform": self.rules.same_platform,
+            "bits_promised": self.rules.bits_promised,
+            "tolerance": None if self.rules.bitwise else self.rules.tolerance,
+            "seed_deviations": None if self.rules.bitwise else self.rules.deviations,
             "threads": self.threads,
             "code": self.code,
             "digests": self.digests,
@@ -126,7 +125,7 @@ def reproduced(ledger: Ledger, history: History, number: int, storage: Path, set
         at=datetime.now(UTC),
         values=compared(trial, again),
         environment={name: (recorded[-1].get(name), now.get(name)) for name in _differing(recorded[-1], now)},
-        same_platform=same,
+        rules=Rules(same, not request.gpus, settings.tolerance, known_deviations(ledger, storage, number)),
         threads=threads,
         digests={
             "config": (trial.config_digest, trial.config_digest),
@@ -135,8 +134,6 @@ def reproduced(ledger: Ledger, history: History, number: int, storage: Path, set
             "weights": (trial.weights_digest, weights),
         },
         code="the code of this checkout" if code == ROOT else f"its own code, {_state(opened)}",
-        tolerance=settings.tolerance,
-        deviations=known_deviations(ledger, storage, number),
     )
 
 

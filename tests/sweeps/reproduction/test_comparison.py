@@ -1,13 +1,15 @@
 """Verdicts on values, without a process."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
 from sweeps.events import Event
 from sweeps.ledger.history import History, TrialRecord
-from sweeps.reproduction.comparison import Compared, allowed, compared, judged
+from sweeps.reproduction.comparison import Compared, Rules, allowed, compared, judged
 from sweeps.reproduction.process import Again
 from tests.sweeps import stories
 from tests.sweeps.finished import at_times
@@ -15,6 +17,12 @@ from tests.sweeps.finished import at_times
 FINAL = Compared(40, "transfer/knn_top1", 0.5, 0.51, final=True)
 RUNG = Compared(10, "train/loss", 3.0, 3.5)
 FLOPS = Compared(10, "compute/train_flops", 1e9, 1e9 + 1)
+
+SAME = Rules(same_platform=True, bits_promised=True, tolerance=1.0, deviations={})
+
+
+def elsewhere(tolerance: float, deviations: Mapping[str, float] = MappingProxyType({})) -> Rules:
+    return Rules(same_platform=False, bits_promised=True, tolerance=tolerance, deviations=deviations)
 
 
 def trial() -> TrialRecord:
@@ -35,10 +43,10 @@ def again(trial: TrialRecord) -> Again:
 
 def test_the_same_values_are_exact_and_time_is_no_value() -> None:
     values = compared(trial(), again(trial()))
-    verdict = judged(values, same_platform=True, tolerance=0, deviations={})
+    verdict = judged(values, SAME)
     assert (verdict.kind, verdict.differing) == ("exact", [])
     assert verdict.compared == 2 + 4 + 1 + 2 + 1  # planned, rungs, state, final metrics, weights
-    assert judged(values, same_platform=False, tolerance=0, deviations={}).kind == "within tolerance"
+    assert judged(values, elsewhere(0)).kind == "within tolerance"
 
 
 def test_what_is_missing_or_new_differs() -> None:
@@ -52,8 +60,8 @@ def test_what_is_missing_or_new_differs() -> None:
 def test_a_trial_that_fails_this_time_says_how() -> None:
     failed = replace(again(trial()), outcome=None, failure="nan: the loss is not finite")
     values = compared(trial(), failed)
-    for same_platform in (True, False):
-        verdict = judged(values, same_platform, 1.0, {})
+    for rules in (SAME, elsewhere(1.0)):
+        verdict = judged(values, rules)
         assert verdict.kind == "failed"
         assert verdict.first is not None
         assert verdict.first.again == "nan: the loss is not finite"
@@ -71,19 +79,26 @@ def test_bits_that_are_not(one: float | None, other: float | None) -> None:
 
 def test_on_another_platform_final_metrics_have_a_bound_and_what_is_counted_has_none() -> None:
     def kind(*values: Compared, tolerance: float = 0.02, deviations: dict[str, float] | None = None) -> str:
-        return judged(values, False, tolerance, deviations or {}).kind
+        return judged(values, elsewhere(tolerance, deviations or {})).kind
 
     assert kind(RUNG, FINAL) == "within tolerance"
     assert kind(FINAL, tolerance=0.005) == "failed"
     assert kind(FINAL, tolerance=0.005, deviations={"transfer/knn_top1": 0.004}) == "within tolerance"
     assert kind(FINAL, tolerance=0.005, deviations={"transfer/knn_top1": 0.003}) == "failed"
     assert kind(FLOPS, tolerance=1.0) == "failed"
-    assert judged([RUNG, FINAL], True, 1.0, {}).first == RUNG
-    assert judged([RUNG, FINAL], False, 0.005, {}).seeds_decide
-    assert not judged([FLOPS, FINAL], False, 0.005, {}).seeds_decide
+    assert judged([RUNG, FINAL], SAME).first == RUNG
+    assert judged([RUNG, FINAL], elsewhere(0.005)).seeds_decide
+    assert not judged([FLOPS, FINAL], elsewhere(0.005)).seeds_decide
 
 
 def test_a_bound_is_a_share_of_large_values_and_absolute_for_small_ones() -> None:
-    assert allowed(Compared(1, "x", 100.0, 0.0), 0.02, {}) == 2.0
-    assert allowed(Compared(1, "x", 0.1, 0.0), 0.02, {}) == 0.02
-    assert allowed(Compared(1, "x", 0.1, 0.0), 0.02, {"x": 0.1}) == pytest.approx(0.3)
+    assert allowed(Compared(1, "x", 100.0, 0.0), elsewhere(0.02)) == 2.0
+    assert allowed(Compared(1, "x", 0.1, 0.0), elsewhere(0.02)) == 0.02
+    assert allowed(Compared(1, "x", 0.1, 0.0), elsewhere(0.02, {"x": 0.1})) == pytest.approx(0.3)
+
+
+def test_a_gpu_promises_no_bits_and_may_give_them() -> None:
+    rules = replace(SAME, bits_promised=False, tolerance=0.02)
+    assert judged([FINAL], rules).kind == "within tolerance"
+    assert judged([replace(FINAL, again=FINAL.recorded)], rules).kind == "exact"
+    assert judged([FLOPS], rules).kind == "failed"
