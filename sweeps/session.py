@@ -23,6 +23,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
+from sweeps.reproduction.code_state import keep_patch
 from sweeps.results import Results
 from sweeps.signals import Interrupted, Signals, listening
 from sweeps.slots.address import HERE, RayAt
@@ -36,6 +37,7 @@ from sweeps.tracking.uri import tracking_uri
 from sweeps.watch import watched
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
+from trainables.storage import Storage
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
 
@@ -113,7 +115,7 @@ def drive(
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
-        hold = _Hold(ledger, fence)
+        hold = _Hold(ledger, fence, Storage(results.folder(sweep)))
         with listening(lambda: hold.close("interrupted")) as signals:
             return _held(
                 hold,
@@ -129,13 +131,13 @@ def drive(
 class _Hold:
     """A driver's session: its data, which is loaded from now on, its first record and its last."""
 
-    def __init__(self, ledger: Ledger, fence: int) -> None:
-        self.ledger, self.fence = ledger, fence
+    def __init__(self, ledger: Ledger, fence: int, folder: Storage) -> None:
+        self.ledger, self.fence, self.folder = ledger, fence, folder
         self.loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
 
     def open(self, devices: float) -> None:
         """The first record of the session."""
-        self.ledger.append(_opened(self.fence, self.loading.result().task, devices))
+        self.ledger.append(_opened(self.fence, self.loading.result().task, devices, keep_patch(self.folder)))
 
     def close(self, reason: Reason) -> None:
         """The last record; one that a signal ends as it begins has its first here, too, if its data is known by now."""
@@ -247,7 +249,7 @@ def _start(hold: _Hold, ray_at: RayAt, accept_changed_code: bool, signals: Signa
         raise
 
 
-def _opened(fence: int, task: Task, devices: float) -> Opened:
+def _opened(fence: int, task: Task, devices: float, patch: str | None) -> Opened:
     return Opened(
         fence=fence,
         host=socket.gethostname(),
@@ -256,6 +258,7 @@ def _opened(fence: int, task: Task, devices: float) -> Opened:
         data_digest=task.digest,
         environment=environment(),
         devices=devices,
+        patch=patch,
     )
 
 

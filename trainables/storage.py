@@ -71,6 +71,11 @@ class Storage:
         """Delete a file."""
         self._filesystem.delete_file(f"{self._root}/{name}")
 
+    def delete_all(self) -> None:
+        """Delete the folder with all that is in it, if it is there."""
+        if self._filesystem.get_file_info(self._root).type != fs.FileType.NotFound:
+            self._filesystem.delete_dir(self._root)
+
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; empty if there is no such folder."""
         selector = fs.FileSelector(self._root, allow_not_found=True)

@@ -278,7 +278,7 @@ class _Runs:
     """Runs of one experiment, in plain values. What a run is known to hold is not sent to it again."""
 
     def __init__(self, tracking: Tracking) -> None:
-        _quieten()
+        quieten()
         # Takes seconds, in the writer's thread.
         import mlflow
         from mlflow import entities
@@ -377,7 +377,7 @@ def _from_back(chunks: list[list[T]], back: int) -> list[T]:
     return chunks[-back] if back <= len(chunks) else []
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """No usage reports, no chatter, no waiting for a dead server: MLflow takes these from the environment alone.
 
     And nothing is unpickled, whatever the environment says: nothing of a sweep is a pickle.
