@@ -28,7 +28,7 @@ _PASSED = ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT
 
 _SWEEP, _ROLE = "sweep", "role"  # keys of a job's metadata
 _DRIVER, _READER = "driver", "reader"
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 
 #: Exit codes of drivers that were refused, could not be imported, or never came to run.
 _NOTHING_STARTED = (None, 1, 2)

@@ -41,6 +41,7 @@ def process(command: list[str], log: Path, environment: dict[str, str]) -> Itera
         yield server
     finally:
         end(server.pid)
+        server.wait()
 
 
 def end(pid: int) -> None:
