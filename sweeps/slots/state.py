@@ -246,7 +246,7 @@ class PoolState:
 
     def _taken_from(self, slot: int) -> _Trial | None:
         """The trial that a slot was at; from now on it is at none."""
-        number = self._slots[slot].trial if slot in self._slots else None
+        number = self.trial_of(slot)
         if number is None:
             return None
         self._slots[slot].trial = None
@@ -255,6 +255,14 @@ class PoolState:
     def current(self, slot: int, generation: int) -> bool:
         """Whether this is still the worker group of the slot."""
         return self._slots[slot].generation == generation
+
+    def trial_of(self, slot: int) -> int | None:
+        """The trial that a slot is at."""
+        return self._slots[slot].trial if slot in self._slots else None
+
+    def has_work(self) -> bool:
+        """Whether a trial waits that a slot without one may take."""
+        return bool(self._waiting())
 
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
@@ -281,8 +289,10 @@ class PoolState:
 
     def _waiting(self) -> deque[int]:
         """The queue that the next trial comes from; empty when there is none to take."""
+        if self._queue or not self._ahead:
+            return self._queue
         proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
-        return self._ahead if proxy_gets_free and not self._queue else self._queue
+        return self._ahead if proxy_gets_free else self._queue
 
     def report(self, report: Reported) -> None:
         """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""
