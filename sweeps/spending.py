@@ -28,7 +28,7 @@ _HOUR_S = 3600.0
 _ROUNDING = 1e-9
 
 #: Trials from which it is told how long one takes: it is asked before each one, and must not take longer as they grow.
-_NEWEST = 500
+_NEWEST = 200
 
 
 def in_force(budget: Budget, history: History) -> Budget:
@@ -96,12 +96,13 @@ def without_room(
 
     Kept back is what the trials that are under way, `kept`, have still to begin.
     """
-    reserved = [(trial.compute, 1 - trial.paid) for trial in kept if not trial.stopped]
-    for cap, limit in budget.caps().items():
-        if metric := MODELLED.get(cap):
-            back = math.fsum(planned.get(metric, 0.0) * rest for planned, rest in reserved)
-            if begun(history, metric) + back + compute.get(metric, 0.0) * share > limit * (1 + _ROUNDING):
-                return cap
+    limits = {cap: limit for cap, limit in budget.caps().items() if cap in MODELLED}
+    reserved = [(trial.compute, 1 - trial.paid) for trial in kept if not trial.stopped] if limits else []
+    for cap, limit in limits.items():
+        metric = MODELLED[cap]
+        back = math.fsum(planned.get(metric, 0.0) * rest for planned, rest in reserved)
+        if begun(history, metric) + back + compute.get(metric, 0.0) * share > limit * (1 + _ROUNDING):
+            return cap
     return None
 
 
