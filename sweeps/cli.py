@@ -36,6 +36,7 @@ from sweeps.ids import check_id, existing, new_id
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.ledger_commands import audit, backup
+from sweeps.manifests.command import render
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, refusals
 from sweeps.signals import Interrupted
@@ -288,7 +289,7 @@ def ui(
         serve(storage, port)
 
 
-for command in (backup, audit, doctor):  # which have modules of their own
+for command in (backup, audit, doctor, render):  # which have modules of their own
     app.command()(command)
 
 

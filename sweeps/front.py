@@ -1,5 +1,6 @@
 """The front of a sweep: the complete trials that no other complete trial beats, and which of them to take."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -18,6 +19,9 @@ Goal = Literal["maximize", "minimize"]
 #: says something of its point together with others only.
 REPLICATE = "replicate"
 
+#: Trials that set the point up to which a hypervolume is measured.
+REFERENCE = 10
+
 #: Metric names in order of importance, and which way each is better.
 Goals = Mapping[str, Goal]
 
@@ -35,6 +39,19 @@ def front(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints)
     unbeaten = moocore.is_nondominated(_costs(candidates, goals), keep_weakly=True)
     chosen = [trial for trial, stands in zip(candidates, unbeaten, strict=True) if stands]
     return sorted(chosen, key=lambda trial: (_order(trial, goals), trial.number))
+
+
+def hypervolume(front: Sequence[TrialRecord], ended: Iterable[TrialRecord], goals: Goals) -> float:
+    """How much a front dominates, in the product of the units of its goals; 0 for an empty one.
+
+    Up to the worst value of each goal among the first `REFERENCE` trials of `ended` that are complete: a point that
+    stays, so that it only grows from then on. What lies beyond counts nothing.
+    """
+    known = (trial for trial in ended if _is_candidate(trial, goals))
+    first = list(itertools.islice(known, REFERENCE))
+    if not front or not first:
+        return 0.0
+    return float(moocore.hypervolume(_costs(front, goals), ref=_costs(first, goals).max(axis=0)))
 
 
 def knee(front: Sequence[TrialRecord], goals: Goals) -> TrialRecord:

@@ -1,70 +1,52 @@
-"""What a sampler is shown of a study that has grown large: enough to suggest as well, in a time that does not grow.
+"""What TPE is told of a study that has grown large: its newest trials, so that a suggestion does not take ever longer.
 
-A suggestion of multi-objective TPE takes a time that grows with the trials that it is told of (0.06 s of CPU at 1,000,
-0.26 s at 10,000, for `digits.yaml`), and there is one for each trial. Above `MOST` trials that have ended it is shown
-the best half of so many, by the fronts on which they lie, and the newest for the rest. Both follow from what was told
-alone: a resumed sweep is shown what an uninterrupted one would have been. What this costs in quality, and what it
-saves, is what `python -m benchmarks.told` measures.
+The time of a suggestion grows with the trials that the sampler looks at, and there is one suggestion for each trial:
+0.06 s of CPU at 1,000 trials of `digits.yaml`, 0.26 s at 10,000. So it looks at the newest `MOST` that have ended, and
+at all that run. Which these are follows from what was told alone: a resumed sweep is told what an uninterrupted one is.
+`python -m benchmarks.told` measures what that costs in quality, beside other ways to choose.
 """
 
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import moocore
-import numpy as np
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-#: Trials that have ended, of which a sampler is told at most.
-MOST = 1000
+#: Trials that have ended, of which TPE is told at most.
+MOST = 2_000
+
+_TELLING = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class ToldStorage(InMemoryStorage):
-    """A study's trials in memory; in a block of `only_told`, the study seems to have no more than a sampler is told."""
+    """A study's trials in memory, of which it shows no more than a sampler is told while that suggests."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: list[FrozenTrial] | None = None
+        self._shown: list[FrozenTrial] | None = None
 
     @contextmanager
-    def only_told(self, study_id: int) -> Iterator[None]:
-        """Until the end of the block, trials that have ended are those of `told`; the others come after them."""
-        trials = super().get_all_trials(study_id, deepcopy=False)
-        shown = told(trials, self.get_study_directions(study_id))
-        self._told = shown if len(shown) < len(trials) else None
+    def showing(self, trials: list[FrozenTrial]) -> Iterator[None]:
+        """A block in which the study seems to have these trials."""
+        self._shown = trials
         try:
             yield
         finally:
-            self._told = None
+            self._shown = None
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """All trials, or those that a sampler is told of; a trial that begins in the block is not among these."""
-        if self._told is None:
+        """All trials, or those that are shown."""
+        if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
-        return [trial for trial in self._told if states is None or trial.state in states]
+        return [trial for trial in self._shown if states is None or trial.state in states]
 
 
-def told(trials: list[FrozenTrial], directions: list[StudyDirection], most: int = MOST) -> list[FrozenTrial]:
-    """The trials of which a sampler is told, in their order: all that run, and at most so many that have ended."""
-    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    if len(ended) <= most:
+def newest(trials: list[FrozenTrial], most: int) -> list[FrozenTrial]:
+    """All trials that run, and of those that ended the last `most`, in their order."""
+    telling = [trial.number for trial in trials if trial.state in _TELLING]
+    if len(telling) <= most:
         return trials
-    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
-    best = {trial.number for trial in _best_first(complete, directions)[: most // 2]}
-    newest = [trial.number for trial in ended if trial.number not in best][len(best) - most :]
-    kept = {*best, *newest}
-    return [trial for trial in trials if trial.state == TrialState.RUNNING or trial.number in kept]
-
-
-def _best_first(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[FrozenTrial]:
-    """By the front on which they lie, then by their number."""
-    signs = [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in directions]
-    if not trials:
-        return []
-    values: Any = np.array([trial.values for trial in trials]) * signs
-    ranks = moocore.pareto_rank(values) if len(signs) > 1 else np.argsort(np.argsort(values[:, 0], kind="stable"))
-    return [trials[place] for place in np.argsort(ranks, kind="stable")]
+    first = telling[-most]
+    return [trial for trial in trials if trial.number >= first or trial.state == TrialState.RUNNING]

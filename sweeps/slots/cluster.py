@@ -13,6 +13,7 @@ from ray._raylet import Config  # type: ignore[attr-defined]  # compiled
 
 from sweeps.slots.authentication import MODE, keep_token_private, refuse_open_cluster
 from sweeps.slots.pool import NAMESPACE
+from trainables import json_log
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,7 +86,7 @@ def _join(address: str, open_cluster: bool) -> None:
         refuse_open_cluster(address)
         os.environ[MODE] = "token"
         Config.initialize("")  # Ray read its environment when it was imported
-    packages = {"env_vars": {"PYTHONPATH": _python_path()}}
+    packages = {"env_vars": {"PYTHONPATH": _python_path(), **json_log.environment()}}
     ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
 
 
