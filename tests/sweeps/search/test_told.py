@@ -35,12 +35,12 @@ def test_a_sampler_knows_nothing_of_what_it_is_not_told(monkeypatch: pytest.Monk
     """Two sweeps that differ in trials that are no longer told go on alike; while they are told, they do not."""
 
     def follows(most: int, first_is: float) -> Any:
-        monkeypatch.setattr(study, "MOST", most)
-        search, ledger = search_for(SPACE, GOALS, CONFIG), list[Trial]()
+        ledger: list[Trial] = []
         monkeypatch.setattr(study, "MOST", 1_000)
         serial(search_for(SPACE, GOALS, CONFIG), 30, ledger)
         ledger[0].metrics = {"accuracy": first_is, "cost": 1.0}
         monkeypatch.setattr(study, "MOST", most)
+        search = search_for(SPACE, GOALS, CONFIG)
         search.restore(ledger)
         return search.ask(30)
 
