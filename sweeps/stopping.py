@@ -43,7 +43,9 @@ class Judge:
             values.extend(_values(trial, trial.reports[report.rung].metrics, self.goals))
         number_N = np.array(numbers, dtype=np.int64)
         order = np.argsort(number_N, kind="stable")
-        return np.array(values).reshape(-1, len(self.goals))[order[number_N[order] != report.trial]]
+        values_NG = np.array(values, dtype=np.float64).reshape(-1, len(self.goals))
+        others: NDArray[np.float64] = values_NG[order[number_N[order] != report.trial]]
+        return others
 
 
 def keeps(rule: StopConfig, own: Sequence[float], others: ArrayLike) -> Verdict:
