@@ -48,7 +48,9 @@ end_in_time() {{
 }}
 trap end_in_time USR1
 
-srun ray symmetric-run --address "$head:{port}" --min-nodes {nodes} --num-cpus {cpus} --num-gpus {num_gpus} -- \\
+# srun takes the number of CPUs from nobody but its own command (since Slurm 22.05)
+srun --cpus-per-task={cpus} \\
+  ray symmetric-run --address "$head:{port}" --min-nodes {nodes} --num-cpus {cpus} --num-gpus {num_gpus} -- \\
   bash -c {command} &
 while true; do
   wait $!
