@@ -15,13 +15,14 @@ from sweeps.commands.mlflow import sync, ui
 from sweeps.commands.publish import publish
 from sweeps.commands.reading import best, front, status
 from sweeps.doctor.command import doctor
+from sweeps.manifests.command import render
 from sweeps.reproduction.command import reproduce
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 
 _COMMANDS = (
     (validate, preview, methods),
-    (run, submit, resume, stop),
+    (run, submit, render, resume, stop),
     (status, logs, front, confirm, best, reproduce),
     (sync, ui, publish),
     (backup, audit, doctor),

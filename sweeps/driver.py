@@ -13,7 +13,7 @@ from sweeps.search.planning import planned_compute
 from sweeps.search.protocol import Search
 from sweeps.slots.state import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
-from sweeps.stopping import judge
+from sweeps.stopping import Judge
 from trainables.config import TrialConfig
 from trainables.metrics import COST_S
 from trainables.outcomes import Verdict
@@ -68,6 +68,7 @@ class Driver:
         self.ledger, self.sweep, self.search = ledger, sweep, search
         self.at_once, self.pool, self.now = at_once, pool, now
         self.budget = in_force(sweep.budget, ledger.history)
+        self._judge = Judge(sweep.stop, ledger.history, sweep.goals)
         self.under_way: set[int] = set()
         self._ahead: Job | None = None
         self._next: Planned | None = None
@@ -213,6 +214,6 @@ class Driver:
         if told_before is not None and told_before.verdict is not None:  # the answer may never have arrived
             self.pool.answer(event.trial, event.rung, told_before.verdict)
             return
-        verdict = judge(self.sweep.stop, self.ledger.history, self.sweep.goals, event)
+        verdict = self._judge(event)
         self.ledger.append(event.model_copy(update={"verdict": verdict}))
         self.pool.answer(event.trial, event.rung, verdict)

@@ -35,6 +35,7 @@ from sweeps.tracking.mirror import MlflowWriter, Tracking
 from sweeps.tracking.of_sweep import tracking
 from sweeps.tracking.uri import tracking_uri
 from sweeps.watch import watched
+from trainables import json_log
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
 from trainables.storage import Storage
@@ -105,6 +106,7 @@ def drive(
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
     or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
+    json_log.start(sweep=sweep)
     with Ledger.open(results.ledger(sweep)) as ledger:
         mirror = tracking(ledger.sweep, ledger.spec, results)  # refused before it is claimed
         fence = ledger.claim()

@@ -8,6 +8,7 @@ import torch
 
 from sweeps.described import Described
 from sweeps.driver import Driver
+from sweeps.gauges import Gauges
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.results import Results
@@ -41,7 +42,13 @@ def train(
         search = sweep_search(ledger.spec, sweep.space, sweep.file, ledger.history.trials)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(results.absolute).folder(TEACHERS))
-        run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
+        gauges = Gauges(ledger.sweep, ledger.history, sweep.file, slots.plan.slots)
+
+        def look() -> None:
+            check()
+            gauges.tell()
+
+        run_trials(DriverSearcher(driver, look), DriverScheduler(driver), slots)
         return driver.cut
 
 

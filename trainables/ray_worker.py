@@ -21,6 +21,7 @@ import ray.train
 import torch
 import torch.distributed as dist
 
+from trainables import json_log
 from trainables.outcomes import FailureKind, Outcome, Report, RungReport, StorageFull, TrialFailure, Verdict
 from trainables.protocols import World
 from trainables.watchdog import Watchdog, Watched
@@ -92,6 +93,7 @@ class Channel:
 def train_loop(loop_config: LoopConfig) -> None:
     """Train what the pool hands out, until it hands out nothing more. The function that `TorchTrainer` runs."""
     torch.set_num_threads(loop_config["threads"])
+    json_log.start(sweep=os.path.basename(loop_config["workspace"]))  # noqa: PTH119 (a URI has a last part too)
     world: World = GroupWorld() if ray.train.get_context().get_world_size() > 1 else SingleWorld()
     channel = Channel(world)
     pool: Any = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
@@ -123,6 +125,7 @@ class _Attempt:
     def __init__(self, pool: Any, channel: Channel, watchdog: Watchdog, trial: int, attempt: int) -> None:
         self.pool, self.channel, self.watchdog = pool, channel, watchdog
         self.trial, self.attempt = trial, attempt
+        json_log.about(trial=trial, attempt=attempt)
         self.last: RungReport | None = None
 
     def train(self, run_trial: RunTrial, config: Mapping[str, Any], workspace: str, world: World) -> None:

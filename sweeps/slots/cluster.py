@@ -14,6 +14,7 @@ from ray._raylet import Config  # type: ignore[attr-defined]  # compiled
 
 from sweeps.slots.authentication import MODE, keep_token_private, refuse_open_cluster
 from sweeps.slots.pool import NAMESPACE
+from trainables import json_log
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,9 +96,10 @@ def _join(address: str, open_cluster: bool) -> None:
         refuse_open_cluster(address)
         os.environ[MODE] = "token"
         Config.initialize("")  # Ray read its environment when it was imported
-    # A job's workers are given its working directory by Ray; those of a driver from outside find this checkout, which
-    # every node must see at the same place.
-    packages = None if _IN_A_JOB in os.environ else {"env_vars": {"PYTHONPATH": _python_path()}}
+    # A job's workers are given its working directory and its variables by Ray; those of a driver from outside find this
+    # checkout, which every node must see at the same place.
+    outside = {"env_vars": {"PYTHONPATH": _python_path(), **json_log.environment()}}
+    packages = None if _IN_A_JOB in os.environ else outside
     ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
 
 

@@ -41,7 +41,8 @@ class TrialPool:
         any_lost: Callable[[set[str]], bool] = any_lost,
     ) -> None:
         self._state, self._any_lost = PoolState(attempts, deadline_s), any_lost
-        self._changed = asyncio.Condition()
+        self._idle = asyncio.Condition()  # slots wait in it for a trial
+        self._changed: dict[int, asyncio.Condition] = {}  # by trial; its proxy and its worker wait in it
         self._actors: dict[int, list[Any]] = {}
         self._watch: asyncio.Task[None] | None = None
 
@@ -58,8 +59,9 @@ class TrialPool:
     async def next_event(self, trial: int, after: int) -> tuple[int, SlotEvent]:
         """Wait for the event of a trial that follows its event number `after`. Raises `PoolClosedError`."""
         state = self._state
-        async with self._changed:
-            await self._changed.wait_for(lambda: state.events(trial, after) or state.closed)
+        changed = self._of(trial)
+        async with changed:
+            await changed.wait_for(lambda: state.events(trial, after) or state.closed)
             events = state.events(trial, after)
         if not events:
             raise PoolClosedError(f"trial {trial} was left unfinished: {state.closed}")
@@ -68,31 +70,35 @@ class TrialPool:
     async def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict on a rung of a trial."""
         self._state.answer(trial, rung, verdict)
-        await self._tell()
+        await self._tell(trial)
 
     async def retry(self, trial: int, attempt: int) -> None:
         """Train a trial whose worker was lost again."""
         self._state.retry(trial, attempt)
-        await self._tell()
+        await self._tell(trial)
 
     async def abandon(self, trial: int, why: str) -> None:
         """Let a trial end whose worker was lost."""
         self._state.abandon(trial, why)
-        await self._tell()
+        await self._tell(trial)
 
     async def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
         self._state.forget(trial)
+        await self._tell(trial)
+        self._changed.pop(trial, None)
 
     async def close(self, reason: str) -> None:
         """Hand out no more trials."""
         self._state.close(reason)
-        await self._tell()
+        await self._tell(*self._changed)
+        await _wake(self._idle)
 
     async def vacate(self, slot: int) -> None:
         """The worker group of a slot is gone."""
+        trial = self._state.trial_of(slot)
         self._state.vacate(slot, blamed=not self._any_lost(self._state.nodes(slot)))
-        await self._tell()
+        await self._tell(trial)
 
     async def snapshot(self) -> dict[str, Any]:
         """What waits, what runs where, which slots gave up."""
@@ -109,11 +115,13 @@ class TrialPool:
         """
         blamed = not self._any_lost(self._state.nodes(slot))
         found = [Worker.model_validate(worker) for worker in workers]
+        trial = self._state.trial_of(slot)
         generation = self._state.hello(slot, found, blamed=blamed)
         self._actors[slot] = actors or []
         if self._watch is None and math.isfinite(self._state.deadline_s):
             self._watch = asyncio.create_task(self._keep_watch())
-        await self._tell()
+        await self._tell(trial)
+        await _wake(self._idle)  # who asks for the group before it is told to leave
         return generation
 
     async def beat(self, slot: int, generation: int) -> None:
@@ -122,40 +130,45 @@ class TrialPool:
 
     async def starve(self, slot: int, why: str) -> None:
         """Ray has killed workers of a slot, since memory ran out."""
+        trial = self._state.trial_of(slot)
         self._state.starve(slot, why)
-        await self._tell()
+        await self._tell(trial)
 
     async def take(self, slot: int, generation: int) -> dict[str, Any] | None:
         """Wait for a trial to train: its number, attempt and config. None: there will be none, leave."""
         state = self._state
-        async with self._changed:
-            await self._changed.wait_for(lambda: state.ready(slot, generation))
+        async with self._idle:
+            await self._idle.wait_for(lambda: state.ready(slot, generation))
             taken = state.take(slot, generation)
         if taken is None:
             return None
-        await self._tell()
         job, attempt = taken
+        await self._tell(job.trial)
         return {"trial": job.trial, "attempt": attempt, "config": job.config}
 
     async def report(self, payload: dict[str, Any]) -> Verdict | Superseded:
         """Take in a report of a trial at a rung and wait for the driver's verdict."""
         report = Reported.model_validate(payload)
         self._state.report(report)
-        await self._tell()
-        async with self._changed:
+        await self._tell(report.trial)
+        changed = self._of(report.trial)
+        async with changed:
             while (verdict := self._state.verdict(report)) is None:
-                await self._changed.wait()
+                await changed.wait()
         return verdict
 
     async def end(self, payload: dict[str, Any]) -> None:
         """Take in the end of a trial."""
-        self._state.end(Ended.model_validate(payload))
-        await self._tell()
+        end = Ended.model_validate(payload)
+        self._state.end(end)
+        await self._tell(end.trial)
 
     async def give_up(self, slot: int, message: str) -> None:
         """A slot cannot train any trial."""
+        trial = self._state.trial_of(slot)
         self._state.give_up(slot, message)
-        await self._tell()
+        await self._tell(trial)
+        await _wake(self._idle)
 
     async def _keep_watch(self) -> None:
         """End trials that hang, and their workers: Ray Train then starts new ones in the slot."""
@@ -164,11 +177,27 @@ class TrialPool:
             for slot in self._state.time_out():
                 for actor in self._actors[slot]:
                     ray.kill(actor)
-                await self._tell()
+                await self._tell(*self._changed)
 
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    def _of(self, trial: int) -> asyncio.Condition:
+        """Where to wait for what is said of a trial."""
+        return self._changed.setdefault(trial, asyncio.Condition())
+
+    async def _tell(self, *trials: int | None) -> None:
+        """Wake who waits for these trials, and the slots without one if there is one now.
+
+        Nobody else: to wake all at every event would cost the number of slots squared.
+        """
+        for trial in trials:
+            if trial is not None and (changed := self._changed.get(trial)):
+                await _wake(changed)
+        if self._state.has_work():
+            await _wake(self._idle)
+
+
+async def _wake(waiting: asyncio.Condition) -> None:
+    async with waiting:
+        waiting.notify_all()
 
 
 def start_pool(name: str, attempts: int = ATTEMPTS, deadline_s: float | None = None) -> Any:

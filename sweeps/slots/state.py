@@ -98,6 +98,7 @@ class PoolState:
         self._queue: deque[int] = deque()
         self._ahead: deque[int] = deque()
         self._trials: dict[int, _Trial] = {}
+        self._over: set[int] = set()  # trials that ended, and that the driver has yet to `forget`
         self._slots: dict[int, _Slot] = {}
 
     # Proxies
@@ -157,6 +158,7 @@ class PoolState:
     def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
         self._trials.pop(trial, None)
+        self._over.discard(trial)
 
     def close(self, reason: str) -> None:
         """Hand out no more trials: idle workers leave at once, busy ones at their next report."""
@@ -246,7 +248,7 @@ class PoolState:
 
     def _taken_from(self, slot: int) -> _Trial | None:
         """The trial that a slot was at; from now on it is at none."""
-        number = self._slots[slot].trial if slot in self._slots else None
+        number = self.trial_of(slot)
         if number is None:
             return None
         self._slots[slot].trial = None
@@ -255,6 +257,14 @@ class PoolState:
     def current(self, slot: int, generation: int) -> bool:
         """Whether this is still the worker group of the slot."""
         return self._slots[slot].generation == generation
+
+    def trial_of(self, slot: int) -> int | None:
+        """The trial that a slot is at."""
+        return self._slots[slot].trial if slot in self._slots else None
+
+    def has_work(self) -> bool:
+        """Whether a trial waits that a slot without one may take."""
+        return bool(self._waiting())
 
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
@@ -281,7 +291,7 @@ class PoolState:
 
     def _waiting(self) -> deque[int]:
         """The queue that the next trial comes from; empty when there is none to take."""
-        proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
+        proxy_gets_free = bool(self._over)
         return self._ahead if proxy_gets_free and not self._queue else self._queue
 
     def report(self, report: Reported) -> None:
@@ -313,7 +323,7 @@ class PoolState:
         trial = self._current(end.trial, end.attempt)
         if trial is None:
             return
-        trial.events.append(end)
+        self._end(trial, end)
         for slot in self._slots.values():
             if slot.trial == end.trial:
                 slot.trial = None
@@ -330,9 +340,14 @@ class PoolState:
             return None
         return known
 
+    def _end(self, trial: _Trial, end: Ended) -> None:
+        trial.events.append(end)
+        self._over.add(trial.job.trial)
+
     def _end_pruned(self, trial: _Trial) -> None:
         last = trial.reports()[-1]
-        trial.events.append(
+        self._end(
+            trial,
             Ended(
                 trial=last.trial,
                 attempt=trial.attempt,
@@ -340,12 +355,13 @@ class PoolState:
                 step=last.step,
                 fidelity=last.fidelity,
                 metrics=last.metrics,
-            )
+            ),
         )
 
     def _end_failed(self, trial: _Trial, failure: FailureKind, why: str) -> None:
         reports = trial.reports()
-        trial.events.append(
+        self._end(
+            trial,
             Ended(
                 trial=trial.job.trial,
                 attempt=trial.attempt,
@@ -355,5 +371,5 @@ class PoolState:
                 metrics=reports[-1].metrics if reports else {},
                 failure=failure,
                 message=why,
-            )
+            ),
         )

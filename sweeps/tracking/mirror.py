@@ -139,7 +139,7 @@ class MlflowWriter:
             took_s = time.perf_counter() - began
             with self._ticked:
                 self._ticked.notify_all()
-            self._wake.wait(min(max(self._interval_s * 2**failures, took_s / _SHARE_OF_TIME), _LONGEST_WAIT_S))
+            self._wake.wait(pause_s(took_s, self._interval_s * 2**failures))
 
     def _wait_for_a_trial(self) -> None:
         """Until a trial of this session has started, or `flush` wants all that there is."""
@@ -155,6 +155,11 @@ class MlflowWriter:
         if text != self.last_error:
             _LOG.warning("MLflow cannot be written (%s). The ledger keeps everything; trying again", text)
         self.last_error = text
+
+
+def pause_s(took_s: float, least_s: float = 3.0) -> float:
+    """How many seconds the writer leaves MLflow alone after a write that took so many."""
+    return min(max(least_s, took_s / _SHARE_OF_TIME), _LONGEST_WAIT_S)
 
 
 def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int:
