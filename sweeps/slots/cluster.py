@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how soon a lost worker or the end of a slot is noticed; 2 s unset
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process for each slot; the pool looks for all (`sweeps.slots.pool`)
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker as in the driver
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record; no CSV, JSON or TensorBoard files
@@ -32,7 +33,6 @@ SETTINGS = {
 
 LOCAL_SETTINGS = {
     "RAY_worker_maximum_startup_concurrency": "16",  # unset as many at once as there are cores, and a warning of more
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away; a process for each slot
 }
 
 #: What Ray says about matters that are settled here: token authentication is on; Tune keeps no result files.
@@ -71,6 +71,11 @@ def start_ray(address: str | None = None, *, cpus: int | None = None, open_clust
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray takes it for itself
     for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def alone() -> bool:
+    """Whether the Ray that is there is this machine's own: no node will join it, or be taken away."""
+    return bool(ray.util.get_node_ip_address() == "127.0.0.1")  # type: ignore[no-untyped-call]  # ray
 
 
 def dead_servers() -> list[str]:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-import ray
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+
+from sweeps.slots.cluster import alone
 
 #: Shards of Ray Data, of which trials read none; and a guard that frees the room of a dead controller for the next
 #: worker group, where a slot without its controller has ended and there is no next one.
@@ -24,7 +25,7 @@ class SlotTrainer(TorchTrainer):
         return [each for each in callbacks if not isinstance(each, UNUSED)]
 
     def _initialize_and_run_controller(self, **settings: Any) -> Any:
-        if ray.util.get_node_ip_address() == "127.0.0.1":  # type: ignore[no-untyped-call]  # nobody can join this Ray
+        if alone():
             settings["scaling_policy"] = AllThereIs(self.scaling_config)  # type: ignore[arg-type]  # V1 to mypy
         return super()._initialize_and_run_controller(**settings)  # type: ignore[misc]  # V1 to mypy
 
