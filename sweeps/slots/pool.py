@@ -5,6 +5,7 @@ Workers, which may not import `sweeps`, reach it by its name and speak plain dic
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -17,6 +18,8 @@ from sweeps.events import Ended, Reported, SlotEvent, Worker
 from sweeps.slots.state import ATTEMPTS, Job, PoolClosedError, PoolState, Superseded
 from trainables.notice import warn
 from trainables.outcomes import Verdict
+
+log = logging.getLogger(__name__)
 
 NAMESPACE = "contrastive-sweeps"
 
@@ -177,13 +180,22 @@ class TrialPool:
                 for actor in self._actors[slot]:
                     ray.kill(actor)
                 await self._tell()
-            occupied = self._state.occupied()
-            if self._any_lost(set().union(*occupied.values())):
-                for slot in [slot for slot, nodes in occupied.items() if self._any_lost(nodes)]:
-                    self._state.leave(slot)
-                    for actor in self._actors[slot]:
-                        actor.execute.remote(warn)
-                    await self._tell()
+            for slot in self._on_lost_nodes():
+                self._state.leave(slot)
+                for actor in self._actors[slot]:
+                    actor.execute.remote(warn)
+                await self._tell()
+
+    def _on_lost_nodes(self) -> list[int]:
+        """Slots with a worker on a node that is lost, or about to be; none while Ray does not say."""
+        occupied = self._state.occupied()
+        try:
+            if not self._any_lost(set().union(*occupied.values())):
+                return []
+            return [slot for slot, nodes in occupied.items() if self._any_lost(nodes)]
+        except Exception as error:  # Ray has no class for it; the next look is in a second
+            log.warning("the pool cannot see which nodes are there: %s", error)
+            return []
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -1,12 +1,17 @@
 """Trials that take their workers with them, on a real Ray: each is put aside, and the sweep goes on."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import ray
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from search_spaces.policies import SlotClass
+from sweeps.events import Lost
 from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.losses import starvation
 from sweeps.slots.slots import SlotPlan, Slots
@@ -63,6 +68,26 @@ def test_the_worker_beside_one_that_dies_says_nothing_against_the_trial(tmp_path
     assert [start.attempt for start in starts(events, 0)] == [1, 2]
     assert {trial: end.state for trial, end in ends(events).items()} == {0: "complete", 1: "complete"}
     assert ends(events)[0].metrics["rank_mean"] == 1.5
+
+
+@pytest.mark.usefixtures("harmed")
+def test_a_group_of_which_one_worker_gets_sigterm_leaves_together_and_its_trial_goes_on(tmp_path: Path) -> None:
+    plan = SlotPlan([SlotClass(slots=1, workers=2)], run_trial=FORMULA)
+    with Slots(plan, "warned", "1", str(tmp_path)) as slots:
+        pool = slots.pool
+        ray.get([pool.submit.remote(0, {"steps": 1, "until": "go"}, 1), pool.answer.remote(0, 0, "continue")])
+        _, start = ray.get(pool.next_event.remote(0, 0))
+        while not (tmp_path / "trial-0-rank-1.txt").exists():
+            time.sleep(0.01)
+        os.kill(start.workers[1].pid, signal.SIGTERM)
+        _, lost = ray.get(pool.next_event.remote(0, 1))
+        assert lost == Lost(trial=0, attempt=1)
+        assert sorted(mark.name for mark in tmp_path.glob("*.left")) == [f"trial-0-rank-{rank}.left" for rank in (0, 1)]
+        (tmp_path / "go").touch()
+        pool.retry.remote(0, 2)
+        again, _, end = [ray.get(pool.next_event.remote(0, heard))[1] for heard in (2, 3, 4)]
+    assert (end.state, end.attempt) == ("complete", 2)
+    assert {worker.pid for worker in again.workers}.isdisjoint(worker.pid for worker in start.workers)
 
 
 @pytest.mark.usefixtures("harmed")
