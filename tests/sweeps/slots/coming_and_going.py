@@ -18,6 +18,7 @@ from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
 from search_spaces.policies import SlotClass
+from sweeps.refusals import Refusal
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots
 from tests.sweeps.slots.conftest import FORMULA
@@ -50,7 +51,7 @@ class Story:
         snapshot = ray.get(self.pool.snapshot.remote())
         return [self.names[next(iter(nodes))] for _, nodes in sorted(snapshot["nodes"].items())]
 
-    def waits_until(self, said: Callable[[], bool], seconds: float = 120) -> None:
+    def waits_until(self, said: Callable[[], bool], seconds: float = 400) -> None:
         """Wait for something that must come."""
         deadline = time.monotonic() + seconds
         while not said():
@@ -68,7 +69,7 @@ class Story:
     def event(self, trial: int) -> Any:
         """The next event of a trial; one that lost its workers is tried again."""
         heard = self.heard[trial]
-        _, event = ray.get(self.pool.next_event.remote(trial, len(heard)), timeout=120)
+        _, event = ray.get(self.pool.next_event.remote(trial, len(heard)), timeout=400)
         heard.append(event)
         if event.kind == "lost":
             self.pool.retry.remote(trial, event.attempt + 1)
@@ -87,6 +88,15 @@ class Story:
         return {"state": event.state, "attempt": event.attempt}
 
 
+def refused(plan: SlotPlan) -> str:
+    """Why a plan is."""
+    try:
+        plan.check_fits()
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
 def tell(folder: Path) -> dict[str, Any]:
     """What happened."""
     story, seen = Story(folder), {}
@@ -94,6 +104,8 @@ def tell(folder: Path) -> dict[str, Any]:
     seen["four"] = story.placed()
     snapshot = ray.get(story.pool.snapshot.remote())
     seen["without workers"] = sorted(snapshot["progress"].values())
+
+    seen["refused"] = refused(SlotPlan([SlotClass(slots=1), SlotClass(slots=1, workers=3, gpus_per_worker=1)]))
 
     second = story.add("second")
     story.waits_until(lambda: len(story.placed()) == 5)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(1300)
+
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
@@ -30,6 +32,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_of_five_slots_of_half_a_gpu_two_gpus_hold_four_and_the_fifth_waits(seen: dict[str, Any]) -> None:
     assert seen["four"] == ["first"] * 4
     assert seen["without workers"] == ["starts its workers, or waits for a place for them"]
+
+
+def test_a_class_of_which_the_cluster_can_hold_no_slot_is_refused(seen: dict[str, Any]) -> None:
+    assert "1 slots of 3 workers with 1 GPU need 3 GPU, but the cluster has 2" in seen["refused"]
 
 
 def test_a_slot_without_a_place_gets_one_when_a_node_comes(seen: dict[str, Any]) -> None:
