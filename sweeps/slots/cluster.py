@@ -31,6 +31,10 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
+CLUSTER_SETTINGS = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",  # so often a slot without a place looks whether it needs one
+}
+
 LOCAL_SETTINGS = {
     "RAY_worker_maximum_startup_concurrency": "16",  # unset as many at once as there are cores, and a warning of more
 }
@@ -86,6 +90,8 @@ def dead_servers() -> list[str]:
 
 
 def _join(address: str, open_cluster: bool) -> None:
+    for name, value in CLUSTER_SETTINGS.items():
+        os.environ.setdefault(name, value)
     if not open_cluster:
         refuse_open_cluster(address)
         os.environ[MODE] = "token"

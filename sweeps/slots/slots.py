@@ -187,7 +187,8 @@ class Slots:
             run_trial=self.plan.run_trial,
         )
         return SlotTrainer(
-            train_loop,  # type: ignore[arg-type]  # ray wants a plain dict
+            train_loop,
+            pool=self.pool_name,
             train_loop_config=dict(loop_config),
             scaling_config=scaling(kind),
             torch_config=TorchConfig(backend="gloo" if kind.workers == 1 else None),  # one worker needs no NCCL

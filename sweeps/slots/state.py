@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -315,7 +316,7 @@ class PoolState:
     def _next_for(self, slot: int) -> int | None:
         """The trial that a slot takes next: the first of its class; None when there is none to take."""
         proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
-        waiting = [*self._queue, *(self._ahead if proxy_gets_free else ())]
+        waiting = chain(self._queue, self._ahead if proxy_gets_free else ())
         kind = self._classes.get(slot, 0)
         return next((number for number in waiting if self._trials[number].job.slot_class == kind), None)
 

@@ -143,6 +143,7 @@ def tell(folder: Path) -> dict[str, Any]:
     seen["warned"] = warned
     seen["failures"] = story.slots.failures
     story.slots.close()
+    seen["still running"] = [thread.name for thread in story.slots._threads if thread.is_alive()]
     ray.shutdown()
     story.cluster.shutdown()
     return seen

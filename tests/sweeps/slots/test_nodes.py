@@ -59,3 +59,7 @@ def test_a_trial_leaves_a_node_that_is_about_to_be_taken_away(seen: dict[str, An
     assert (seen["after the warning"], seen["left a checkpoint"], seen["then at"]) == ("lost", True, "first")
     attempts = [2 if trial == seen["warned"] else 1 for trial in range(5, 10)]
     assert seen["last ends"] == [{"state": "complete", "attempt": attempt} for attempt in attempts]
+
+
+def test_slots_end_with_the_sweep_though_one_waits_for_a_place(seen: dict[str, Any]) -> None:
+    assert seen["still running"] == []
