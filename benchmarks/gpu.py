@@ -16,7 +16,7 @@ their steps together), "loss" by how much the training loss after the second thi
 - two trials at once, each with half of the GPU's memory, as in slots of `gpus_per_worker: 0.5`; before it, whether
   a process that was given a half is refused more, as `trainables.ray_worker` has it.
 
-Exit 1 if a row fails or a float32 loss differs by more than 0.1 %. Needs one CUDA device; exit 2 without.
+Exit 1 if a row fails or a float32 loss differs by more than 2 %. Needs one CUDA device; exit 2 without.
 """
 
 import argparse
@@ -54,7 +54,9 @@ from trainables.tasks.digits import Digits
 from trainables.teacher import Teacher
 from trainables.world import GroupWorld, SingleWorld
 
-CLOSE = 1e-3  # of float32 losses after some hundred steps: sums in another order, and atomics of the GPU
+#: Of float32 losses after some hundred steps: rounding of sums in another order has grown by then. That a step is the
+#: same, to 1e-5, is tested where no GPU is needed (`tests.trainables.test_world`).
+CLOSE = 0.02
 
 
 class Enlarged(Digits):
