@@ -15,7 +15,7 @@ from sweeps.slots.state import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
 from sweeps.stopping import Judge
 from trainables.config import TrialConfig
-from trainables.metrics import COST_S
+from trainables.metrics import COST_S, PEAK_BYTES
 from trainables.outcomes import Verdict
 
 
@@ -136,7 +136,13 @@ class Driver:
 
     def _next_job(self) -> Job | None:
         record = self._unfinished() if self._left else self._planned()
-        return Job(record.number, record.config, record.granted) if record else None
+        return self._job(record) if record else None
+
+    def _job(self, record: TrialRecord) -> Job:
+        workers, peak_bytes = record.config.get("workers", 1), record.compute.get(PEAK_BYTES, 0.0)
+        slot_class = self.sweep.resources.class_of(workers, peak_bytes)
+        assert slot_class is not None  # the search has seen to it
+        return Job(record.number, record.config, record.granted, slot_class)
 
     def _unfinished(self) -> TrialRecord | None:
         """The first trial that an earlier driver left and that can be finished; its next attempt is charged for."""

@@ -1,5 +1,6 @@
 """One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
 
+import math
 import os
 import signal
 import socket
@@ -218,16 +219,15 @@ def _cut(sweep: str, cut: Sequence[int]) -> str:
 
 def _check_room(resources: Resources) -> None:
     """What every slot needs at once, against this machine: slots that wait for each other would train nothing."""
-    slots = 1 if resources.slots == "auto" else resources.slots
-    for name, each, there in (
-        ("cpus", resources.cpus_per_worker, os.cpu_count() or 1),
-        ("gpus", resources.gpus_per_worker, torch.cuda.device_count()),
-    ):
-        needed = slots * resources.workers * each
+    kinds = [(1 if kind.slots == "auto" else kind.slots, kind) for kind in resources.kinds()]
+    for name, there in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
+        each = [(slots, kind.workers, getattr(kind, f"{name}_per_worker")) for slots, kind in kinds]
+        needed = sum(math.prod(factors) for factors in each)
         if needed > there:
+            told = " and ".join(f"{slots} slots x {workers} workers x {of:g} {name}" for slots, workers, of in each)
             raise Refusal(
-                f"slots run at the same time, and {slots} slots x {resources.workers} workers x {each:g} {name} are "
-                f"{needed:g} {name}, where this machine has {there}. Lower slots, workers or {name}_per_worker"
+                f"slots run at the same time, and {told} are {needed:g} {name}, where this machine has {there}. Lower "
+                f"slots, workers or {name}_per_worker"
             )
 
 

@@ -56,11 +56,9 @@ def plan(sweep: Described) -> SlotPlan:
     """The slots of a sweep in the Ray that is there: as many as there is room for, if the file says ``auto``."""
     resources = sweep.file.resources
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    cpus, gpus = there.get("CPU", 0), there.get("GPU", 0)
     return SlotPlan(
-        slots=resources.slots_in(there.get("CPU", 0), there.get("GPU", 0)),
-        workers=resources.workers,
-        cpus_per_worker=resources.cpus_per_worker,
-        gpus_per_worker=resources.gpus_per_worker,
+        kinds=[kind.model_copy(update={"slots": kind.slots_in(cpus, gpus)}) for kind in resources.kinds()],
         deadline_s=resources.deadline_s,
         prepare=PREPARE_FUNCTION,
         example=sweep.example.to_json(),

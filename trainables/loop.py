@@ -17,7 +17,7 @@ from trainables.evidence import Task
 from trainables.image_sets import ImageSet, evaluation_sets, plain, shown_in, training_sets
 from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
-from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.outcomes import Leaving, Outcome, Report, RungReport, TrialFailure
 from trainables.placement import CPU, sent, training_device
 from trainables.protocols import World
 from trainables.randomness import torch_stream
@@ -109,7 +109,8 @@ def distil(
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
     arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, of a
     bank that does not keep every sample, of a policy that asks for estimates, and of embeddings too wide for the GPU's
-    kernel). Raises `TrialFailure` with the step if the loss is not finite, and if no checkpoint of several is whole.
+    kernel). Raises `TrialFailure` with the step if the loss is not finite, and if no checkpoint of several is whole;
+    `Leaving` after a checkpoint of the step that it had reached, when a worker is about to be taken away.
     """
     world = world or SingleWorld()
     if world.size != config.workers:
@@ -166,6 +167,9 @@ class _Trial:
         if self.device.type == "cuda":
             self.training.capture()
         while self.progress.step < rung_step:
+            if self.world.leaving():
+                self._save(began)
+                raise Leaving
             try:
                 self._step(self.progress.step)
             except Exception:
@@ -174,6 +178,14 @@ class _Trial:
             self.progress.step += 1
             if len(self.losses) == _CHECK_EVERY:
                 self._check_losses()
+        self._save(began)
+
+    def _save(self, began: float) -> None:
+        """A checkpoint of what was trained since `began`, on the clock of `time.perf_counter`.
+
+        Another than that of a rung changes nothing of what follows, but that the statistics of batch normalisation are
+        averaged once more, where there are several workers.
+        """
         self._check_losses()
         self._agree_on_statistics()
         self.progress.device_seconds += time.perf_counter() - began

@@ -254,6 +254,10 @@ class ObjectiveMember(Config):
         """What is allowed at these sizes, but hardly meant."""
         return []
 
+    def gathered_bytes(self, shapes: Shapes) -> int:  # noqa: ARG002 (nothing is)
+        """Bytes that it gathers itself from the workers of a world in every step, of the whole batch."""
+        return 0
+
     def build(self) -> nn.Module:
         """An `Objective` whose state (a normaliser, a learned scale) is in persistent buffers and parameters."""
         raise NotImplementedError
@@ -388,3 +392,6 @@ class World(Protocol):
 
     def mean_(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its mean over the workers, in place."""
+
+    def leaving(self) -> bool:
+        """Whether one of the workers is about to be taken away; asked by all of them before every step."""

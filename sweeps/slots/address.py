@@ -24,7 +24,9 @@ class RayAt:
         try:
             found: str = canonicalize_bootstrap_address("auto")
         except ConnectionError as error:
-            raise Refusal("--address auto is for a node of a Ray cluster, and none runs here. Give host:port") from error
+            raise Refusal(
+                "--address auto is for a node of a Ray cluster, and none runs here. Give host:port"
+            ) from error
         return found
 
 
