@@ -22,12 +22,9 @@ class RayAt:
         from ray._private.services import canonicalize_bootstrap_address  # as `ray.init("auto")` finds it
 
         try:
-            found: str = canonicalize_bootstrap_address("auto")
+            return canonicalize_bootstrap_address("auto")
         except ConnectionError as error:
-            raise Refusal(
-                "--address auto is for a node of a Ray cluster, and none runs here. Give host:port"
-            ) from error
-        return found
+            raise Refusal("--address auto is for a node of a Ray cluster, and this is none. Give host:port") from error
 
 
 HERE = RayAt()

@@ -260,13 +260,13 @@ class Trials(RuleBasedStateMachine):
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 TestTrials = Trials.TestCase
-SEQUENCES = length(60, 500)
+SEQUENCES = length(120, 500)
 TestTrials.settings = settings(max_examples=SEQUENCES, stateful_step_count=60, deadline=None, database=None)
 
 
 def test_every_rule_had_its_turn() -> None:
     """After the machine: else its sequences would have tried nothing."""
-    least = SEQUENCES // 10
+    least = SEQUENCES // 20
     rules = (
         "plan",
         "claim",
