@@ -105,6 +105,7 @@ def services(folder: Path, nodes: int) -> Iterator[Services]:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "180",  # tests share their cores with others
         }
         moto = Path(sys.executable).with_name("moto_server")
         stack.enter_context(process([str(moto), "-H", HOST, "-p", s3.rpartition(":")[2]], folder / "s3.log", {}))
