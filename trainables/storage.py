@@ -27,6 +27,11 @@ class Storage:
         self._filesystem, self._root = fs.FileSystem.from_uri(self.uri)
         self._renames = isinstance(self._filesystem, fs.LocalFileSystem)  # it also maps, and locks
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder of this machine, whose files can be mapped."""
+        return self._renames
+
     def folder(self, name: str) -> "Storage":
         """A folder inside this one."""
         return Storage(f"{self.uri}/{name}")

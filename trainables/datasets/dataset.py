@@ -1,0 +1,191 @@
+"""A dataset that was ingested, read by sample index: mapped into memory, so that it may be larger than that."""
+
+import bisect
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.datasets.blocks import samples_of
+from trainables.datasets.manifest import Block, Kind, Manifest, read_manifest
+from trainables.outcomes import DamagedFile
+from trainables.storage import Storage
+
+Indices = Tensor | NDArray[Any] | Sequence[int]
+
+
+class Dataset:
+    """The samples of an ingested dataset by split and index. Samples of a split are numbered from 0.
+
+    Reading is safe from several threads. `image_size` is what images that are stored encoded, in any size, are brought
+    to: the shorter side is resized to it, and the middle is cut out.
+    """
+
+    def __init__(self, storage: Storage, manifest: Manifest, image_size: int | None = None) -> None:
+        self.storage, self.manifest, self.image_size = storage, manifest, image_size
+        self._block = functools.cache(self._mapped)
+        self._labels = functools.cache(self._read_labels)
+
+    @classmethod
+    def open(cls, storage: Storage, image_size: int | None = None, cache: Path | None = None) -> "Dataset":
+        """Open a dataset, after every byte of it was checked.
+
+        One that does not lie in a local folder is copied to `cache` (of this machine; default
+        ``~/.cache/contrastive-sweeps/datasets``), which is kept for the next time. Raises FileNotFoundError if there
+        is no dataset, and `DamagedFile` naming the first file that is not what was written.
+        """
+        manifest = read_manifest(storage)
+        local = local_copy(storage, manifest, cache or default_cache())
+        return cls(local, manifest, image_size)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        return self.manifest.digest
+
+    def samples(self, split: str) -> int:
+        """N: samples of a split; KeyError if there is no such split."""
+        return self.manifest.splits[split].samples
+
+    def labels(self, split: str, column: str | None = None) -> Tensor:
+        """The labels of a split, int64 (N,), in a column of labels: the first one by default."""
+        column = column or next(iter(self.manifest.classes), None)
+        if column not in self.manifest.classes:
+            columns = ", ".join(self.manifest.classes) or "none"
+            raise KeyError(f"{self.storage.uri} has no labels {column!r}; its columns of labels are: {columns}")
+        return self._labels(split, column)
+
+    def images(self, split: str, index_B: Indices) -> Tensor:
+        """Images of these samples, uint8 (B, C, H, W)."""
+        self._expect("images")
+        if self.manifest.stored == "encoded":
+            return torch.stack([self._decoded(content) for content in self._gathered_values(split, index_B)])
+        return torch.from_numpy(self._gathered(split, index_B))
+
+    def texts(self, split: str, index_B: Indices) -> list[str]:
+        """Texts of these samples."""
+        self._expect("text")
+        return list(self._gathered_values(split, index_B))
+
+    def vectors(self, split: str, index_B: Indices) -> Tensor:
+        """Embeddings of these samples, float32 (B, D)."""
+        self._expect("embeddings")
+        return torch.from_numpy(self._gathered(split, index_B))
+
+    def _expect(self, kind: Kind) -> None:
+        if self.manifest.kind != kind:
+            raise TypeError(f"{self.storage.uri} holds {self.manifest.kind}, not {kind}; give a dataset of {kind}")
+
+    def _decoded(self, content: bytes) -> Tensor:
+        from trainables.datasets.decoding import decoded, middle
+
+        if self.image_size is None:
+            raise ValueError(f"images of {self.storage.uri} differ in size; open it with image_size")
+        return torch.from_numpy(middle(decoded(content), self.image_size))
+
+    def _gathered(self, split: str, index_B: Indices) -> NDArray[Any]:
+        """Rows of pixels or vectors, copied out of what is mapped, block by block."""
+        index_B = np.asarray(index_B)
+        self._check_range(split, index_B)
+        ends = np.asarray(self.manifest.splits[split].ends)
+        block_B = np.searchsorted(ends, index_B, side="right")
+        numbers = np.unique(block_B)
+        if len(numbers) == 1:
+            return np.take(self._samples(split, numbers[0]), index_B - _start(ends, numbers[0]), axis=0)
+        first = self._samples(split, 0)
+        gathered = np.empty((len(index_B), *first.shape[1:]), dtype=first.dtype)
+        for number in numbers:
+            rows = np.flatnonzero(block_B == number)
+            gathered[rows] = self._samples(split, number)[index_B[rows] - _start(ends, number)]
+        return gathered
+
+    def _gathered_values(self, split: str, index_B: Indices) -> list[Any]:
+        """Bytes or strings, in the order asked for."""
+        index_B = np.asarray(index_B)
+        self._check_range(split, index_B)
+        ends = self.manifest.splits[split].ends
+        values = []
+        for index in index_B.tolist():
+            number = bisect.bisect_right(ends, index)
+            values.append(self._samples(split, number)[index - _start(ends, number)].as_py())
+        return values
+
+    def _check_range(self, split: str, index_B: NDArray[Any]) -> None:
+        samples = self.samples(split)
+        outside_B = index_B[(index_B < 0) | (index_B >= samples)]
+        if len(outside_B):
+            raise IndexError(f"{split} of {self.storage.uri} has samples 0 to {samples - 1}, not {outside_B[0]}")
+
+    def _samples(self, split: str, number: int) -> Any:
+        return self._block(split, int(number))[0]
+
+    def _mapped(self, split: str, number: int) -> tuple[Any, pa.RecordBatch]:
+        buffer = self.storage.mapped(self.manifest.splits[split].blocks[number].file)
+        batch = pa.ipc.open_file(buffer).get_batch(0)
+        return samples_of(self.manifest, batch), batch
+
+    def _read_labels(self, split: str, column: str) -> Tensor:
+        parts = [
+            self._block(split, number)[1].column(column) for number in range(len(self.manifest.splits[split].blocks))
+        ]
+        return torch.from_numpy(np.concatenate([part.to_numpy() for part in parts] or [np.empty(0, np.int64)]))
+
+
+def _start(ends: Any, number: int) -> int:
+    return int(ends[number - 1]) if number else 0
+
+
+def default_cache() -> Path:
+    """Where datasets of object stores are kept on this machine."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "contrastive-sweeps" / "datasets"
+
+
+def local_copy(storage: Storage, manifest: Manifest, cache: Path) -> Storage:
+    """The storage itself, where it is local, with every block checked; else a copy of all blocks, checked too."""
+    if storage.local:
+        for_each_block(manifest, lambda block: check_block(storage, block))
+        return storage
+    copy = Storage(str(cache / manifest.digest))
+    for_each_block(manifest, lambda block: _copy(storage, copy, block))
+    return copy
+
+
+def for_each_block(manifest: Manifest, work: Callable[[Block], None]) -> None:
+    """Do something to every block, some at a time; the first error is raised."""
+    blocks = [block for split in manifest.splits.values() for block in split.blocks]
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(work, blocks):
+            pass
+
+
+def check_block(storage: Storage, block: Block) -> None:
+    """Raise `DamagedFile` if a block is not what was written."""
+    file = f"{storage.uri}/{block.file}"
+    try:
+        _check(file, storage.mapped(block.file), block)
+    except FileNotFoundError:
+        raise DamagedFile(f"{file} is missing; ingest the dataset again") from None
+
+
+def _check(file: str, content: pa.Buffer | bytes, block: Block) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != block.sha256:
+        raise DamagedFile(f"{file} has SHA-256 {found}, the manifest says {block.sha256}; ingest the dataset again")
+
+
+def _copy(storage: Storage, copy: Storage, block: Block) -> None:
+    try:
+        check_block(copy, block)
+    except DamagedFile:
+        content = storage.read(block.file)
+        _check(f"{storage.uri}/{block.file}", content, block)
+        copy.write(block.file, content)
