@@ -148,7 +148,7 @@ class _Trial:
                 continue
             self._train_until(rung_step)
             fidelity = rung_step / self.config.steps
-            measured = self.measurements.of(self._features)
+            measured = self.measurements.of(self._features, self.training.classified)
             metrics = self._rung_metrics() | measured.quick()
             verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
             if verdict == "stop" and fidelity < 1:
