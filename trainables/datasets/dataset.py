@@ -2,10 +2,7 @@
 
 import bisect
 import functools
-import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.datasets.blocks import samples_of
-from trainables.datasets.manifest import Block, Kind, Manifest, read_manifest
-from trainables.outcomes import DamagedFile
+from trainables.datasets.blocks import stored_samples
+from trainables.datasets.integrity import checked, default_cache
+from trainables.datasets.manifest import Kind, Manifest, read_manifest
 from trainables.storage import Storage
 
 Indices = Tensor | NDArray[Any] | Sequence[int]
@@ -44,8 +41,7 @@ class Dataset:
         is no dataset, and `DamagedFile` naming the first file that is not what was written.
         """
         manifest = read_manifest(storage)
-        local = local_copy(storage, manifest, cache or default_cache())
-        return cls(local, manifest, image_size)
+        return cls(checked(storage, manifest, cache or default_cache()), manifest, image_size)
 
     @property
     def digest(self) -> str:
@@ -116,7 +112,7 @@ class Dataset:
         values = []
         for index in index_B.tolist():
             number = bisect.bisect_right(ends, index)
-            values.append(self._samples(split, number)[index - _start(ends, number)].as_py())
+            values.append(self._samples(split, number)[index - _start(ends, number)])
         return values
 
     def _check_range(self, split: str, index_B: NDArray[Any]) -> None:
@@ -131,7 +127,7 @@ class Dataset:
     def _mapped(self, split: str, number: int) -> tuple[Any, pa.RecordBatch]:
         buffer = self.storage.mapped(self.manifest.splits[split].blocks[number].file)
         batch = pa.ipc.open_file(buffer).get_batch(0)
-        return samples_of(self.manifest, batch), batch
+        return stored_samples(self.manifest.stored, self.manifest.shape, batch), batch
 
     def _read_labels(self, split: str, column: str) -> Tensor:
         parts = [
@@ -142,50 +138,3 @@ class Dataset:
 
 def _start(ends: Any, number: int) -> int:
     return int(ends[number - 1]) if number else 0
-
-
-def default_cache() -> Path:
-    """Where datasets of object stores are kept on this machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "contrastive-sweeps" / "datasets"
-
-
-def local_copy(storage: Storage, manifest: Manifest, cache: Path) -> Storage:
-    """The storage itself, where it is local, with every block checked; else a copy of all blocks, checked too."""
-    if storage.local:
-        for_each_block(manifest, lambda block: check_block(storage, block))
-        return storage
-    copy = Storage(str(cache / manifest.digest))
-    for_each_block(manifest, lambda block: _copy(storage, copy, block))
-    return copy
-
-
-def for_each_block(manifest: Manifest, work: Callable[[Block], None]) -> None:
-    """Do something to every block, some at a time; the first error is raised."""
-    blocks = [block for split in manifest.splits.values() for block in split.blocks]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(work, blocks):
-            pass
-
-
-def check_block(storage: Storage, block: Block) -> None:
-    """Raise `DamagedFile` if a block is not what was written."""
-    file = f"{storage.uri}/{block.file}"
-    try:
-        _check(file, storage.mapped(block.file), block)
-    except FileNotFoundError:
-        raise DamagedFile(f"{file} is missing; ingest the dataset again") from None
-
-
-def _check(file: str, content: pa.Buffer | bytes, block: Block) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != block.sha256:
-        raise DamagedFile(f"{file} has SHA-256 {found}, the manifest says {block.sha256}; ingest the dataset again")
-
-
-def _copy(storage: Storage, copy: Storage, block: Block) -> None:
-    try:
-        check_block(copy, block)
-    except DamagedFile:
-        content = storage.read(block.file)
-        _check(f"{storage.uri}/{block.file}", content, block)
-        copy.write(block.file, content)
