@@ -65,13 +65,10 @@ def ingest(
 
         if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
             raise Refusal(f"--validation {validation} and --test {test} must leave something to train on; lower them")
-        request = Request(
-            splits=tuple(split), validation=validation, test=test, seed=seed, store=store, size=size, licence=licence
-        )
+        request = Request(validation=validation, test=test, seed=seed, store=store, size=size, licence=licence)
         found = Faults()
-        files = _files(source)
+        files = _files(source, split)
         opened = _opened(files, found, layout, unpickle)
-        _check_splits(opened, request.splits)
         with _progress("ingest") as progress:
             manifest = write(opened, files, request, Storage(dataset), found, progress)
         _show(found)
@@ -98,7 +95,7 @@ def check(
         from sweeps.data.faults import Faults
 
         found = Faults()
-        files = _files(source)
+        files = _files(source, split)
         with _progress("check") as progress:
             if "manifest.json" in files.names:
                 _check_ingested(source, found, progress)
@@ -106,8 +103,7 @@ def check(
                 from sweeps.data.ingest import Examination, Request
 
                 opened = _opened(files, found, layout, unpickle)
-                _check_splits(opened, tuple(split))
-                request = Request(splits=tuple(split), store=store, size=size)
+                request = Request(store=store, size=size)
                 Examination(opened, request, found, progress).run(files.uri)
         if as_json:
             print_json({"source": source, "faults": [vars(fault) for fault in found]})
@@ -132,27 +128,28 @@ def describe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
         _print_description(dataset, manifest)
 
 
-def _files(source: str) -> "Files":
-    from sweeps.data.files import Files
+def _files(source: str, splits: list[str]) -> "Files":
+    from sweeps.data.files import Files, split_of
 
     try:
-        return Files(source)
+        files = Files(source)
     except FileNotFoundError:
         raise Refusal(f"there is nothing at {source}; give a folder or file that is there") from None
     except OSError as error:
         raise Refusal(f"{source} cannot be read ({error}); see to its address and permissions") from error
+    there = dict.fromkeys(map(split_of, files.names))
+    for split in splits:
+        if split not in there:
+            raise Refusal(f"{source} has no files of the split {split}; it has {', '.join(there)}")
+    if splits:
+        files.keep(splits)
+    return files
 
 
 def _opened(files: "Files", faults: "Faults", layout: str | None, unpickle: bool) -> "Source":
     from sweeps.data.sources import open_source
 
     return open_source(files, faults, layout, unpickle)
-
-
-def _check_splits(source: "Source", wanted: tuple[str, ...]) -> None:
-    missing = [split for split in wanted if split not in source.splits]
-    if missing:
-        raise Refusal(f"the source has no split {missing[0]}; it has {', '.join(source.splits)}")
 
 
 def _check_ingested(dataset: str, faults: "Faults", progress: Callable[[int, int], None]) -> None:

@@ -1,7 +1,7 @@
 """The files of a source, in a local folder or any URI that `pyarrow.fs` knows, and the split that each belongs to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -45,6 +45,10 @@ class Files:
             if info.is_file
         }
         self.names = [name for name in self._infos if not any(part.startswith(".") for part in name.split("/"))]
+
+    def keep(self, splits: Iterable[str]) -> None:
+        """Leave out the files of other splits."""
+        self.names = [name for name in self.names if split_of(name) in splits]
 
     def ending(self, *ends: str) -> list[str]:
         """The names with one of these endings, in whatever case."""

@@ -38,9 +38,8 @@ Progress = Callable[[int, int], None]
 
 
 class Request(Config):
-    """What is asked for beside the source. `splits` are those to take, all if empty; shares are of each class."""
+    """What is asked for beside the source. Shares are of each class."""
 
-    splits: tuple[str, ...] = ()
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
@@ -92,14 +91,13 @@ class Examination:
         self, source: Source, request: Request, faults: Faults, progress: Progress, storage: Storage | None = None
     ) -> None:
         self.source, self.request, self.faults, self.progress, self.storage = source, request, faults, progress, storage
-        self.splits = [split for split in source.splits if not request.splits or split in request.splits]
         self.writers: list[SplitWriter] = []
         self.hashes: dict[str, list[int]] = {}
         self.done = 0
 
     def run(self, uri: str) -> Manifest | None:
         """The manifest of what was written, or would be; None if there are faults."""
-        labels = read_labels(self.source, self.splits, self.faults)
+        labels = read_labels(self.source, self.faults)
         if not self._enough(labels):
             return None
         planned = targets(labels, self.request.validation, self.request.test, self.request.seed)
@@ -111,7 +109,7 @@ class Examination:
         ]
         self.hashes = {target.name: self._taken_over(target.name, convert) for target in planned}
         total = sum(len(target.rows) for target in planned)
-        for split in self.splits:
+        for split in self.source.splits:
             self._read(split, [target for target in planned if target.source == split], convert, total)
         for writer in self.writers:
             if not self.faults.refuse:

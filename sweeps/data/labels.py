@@ -1,6 +1,6 @@
 """The labels of a source as numbers of classes, and what is wrong with them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,9 @@ class Labels:
     numbers: Mapping[str, Mapping[str, NDArray[np.int64]]]
 
 
-def read_labels(source: Source, splits: Iterable[str], faults: Faults) -> Labels:
-    """All labels of these splits. Where they are names, classes are numbered in the order of the sorted names."""
-    read = {split: list(source.labels(split)) for split in splits}
+def read_labels(source: Source, faults: Faults) -> Labels:
+    """All labels of a source. Where they are names, classes are numbered in the order of the sorted names."""
+    read = {split: list(source.labels(split)) for split in source.splits}
     classes = {column: _classes(source, column, read) for column in source.names}
     numbers = {
         split: {column: _numbers(rows, column, classes[column], faults) for column in classes}

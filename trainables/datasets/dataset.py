@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.datasets.blocks import stored_samples
+from trainables.datasets.decoding import decoded, middle
 from trainables.datasets.integrity import checked, default_cache
 from trainables.datasets.manifest import Kind, Manifest, read_manifest
 from trainables.storage import Storage
@@ -64,13 +65,26 @@ class Dataset:
         """Images of these samples, uint8 (B, C, H, W)."""
         self._expect("images")
         if self.manifest.stored == "encoded":
-            return torch.stack([self._decoded(content) for content in self._gathered_values(split, index_B)])
+            size, files = self.size_of_images(), self._gathered_values(split, index_B)
+            return torch.from_numpy(np.stack([middle(decoded(content), size) for content in files]))
         return torch.from_numpy(self._gathered(split, index_B))
+
+    def files(self, split: str, index_B: Indices) -> list[bytes]:
+        """The image files of these samples, of a dataset that stores them encoded."""
+        if self.manifest.stored != "encoded":
+            raise TypeError(f"{self.storage.uri} stores {self.manifest.stored}, not files of images")
+        return self._gathered_values(split, index_B)
+
+    def size_of_images(self) -> int:
+        """What images that are stored encoded are brought to; ValueError if that was not said."""
+        if self.image_size is None:
+            raise ValueError(f"images of {self.storage.uri} differ in size; open it with image_size")
+        return self.image_size
 
     def texts(self, split: str, index_B: Indices) -> list[str]:
         """Texts of these samples."""
         self._expect("text")
-        return list(self._gathered_values(split, index_B))
+        return self._gathered_values(split, index_B)
 
     def vectors(self, split: str, index_B: Indices) -> Tensor:
         """Embeddings of these samples, float32 (B, D)."""
@@ -80,13 +94,6 @@ class Dataset:
     def _expect(self, kind: Kind) -> None:
         if self.manifest.kind != kind:
             raise TypeError(f"{self.storage.uri} holds {self.manifest.kind}, not {kind}; give a dataset of {kind}")
-
-    def _decoded(self, content: bytes) -> Tensor:
-        from trainables.datasets.decoding import decoded, middle
-
-        if self.image_size is None:
-            raise ValueError(f"images of {self.storage.uri} differ in size; open it with image_size")
-        return torch.from_numpy(middle(decoded(content), self.image_size))
 
     def _gathered(self, split: str, index_B: Indices) -> NDArray[Any]:
         """Rows of pixels or vectors, copied out of what is mapped, block by block."""

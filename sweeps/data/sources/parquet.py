@@ -14,6 +14,9 @@ from sweeps.refusals import Refusal
 from trainables.datasets.manifest import Kind
 
 _NO_BYTES = Bad("the image has no bytes", "embed images in the file (datasets: `cast_column` with decode=False)")
+_UNLIKE = Bad(
+    "the column is missing, and other files have it", "write all files alike, or leave the split out (--split)"
+)
 _NULL = Bad("there is no value", "drop the row")
 
 
@@ -25,11 +28,15 @@ class Parquet:
         self._files = {name: opened for name in files.ending(".parquet") if (opened := self._open(files, name))}
         if not self._files:
             raise Refusal(f"no Parquet file of {files.uri} can be read: {'; '.join(map(str, faults))}")
-        self._schema = next(iter(self._files.values())).schema_arrow
+        schemas = [opened.schema_arrow for opened in self._files.values()]
+        self._schema = schemas[0]
         self.kind, self.column = self._samples(files.uri)
         self._described = _described(self._schema)
-        self.names = {name: self._class_names(name) for name in LABELS if name in self._schema.names}
-        self._split_files = by_split([name for name in self._files if self._fits(name)])
+        self.names = {
+            name: self._class_names(name) for name in LABELS if any(name in schema.names for schema in schemas)
+        }
+        types: dict[str, pa.DataType] = {}
+        self._split_files = by_split([name for name in self._files if self._fits(name, types)])
         self.splits = tuple(self._split_files)
         self.licence = self._described.get("license") or None
 
@@ -74,7 +81,7 @@ class Parquet:
         if pa.types.is_struct(column.type):
             return [_NO_BYTES if value is None else value for value in column.field("bytes").to_pylist()]
         if self.kind == "embeddings":
-            return [_NULL if value is None else value.values.to_numpy(zero_copy_only=False) for value in column]
+            return [value.values.to_numpy(zero_copy_only=False) if value.is_valid else _NULL for value in column]
         return [_NULL if value is None else value for value in column.to_pylist()]
 
     def _open(self, files: Files, name: str) -> parquet.ParquetFile | None:
@@ -94,14 +101,14 @@ class Parquet:
             f"{uri} has the columns {', '.join(self._schema.names)}, and none of: {known}; rename the one meant"
         )
 
-    def _fits(self, name: str) -> bool:
-        """Whether a file has the columns, and the types, of the first one."""
+    def _fits(self, name: str, types: dict[str, pa.DataType]) -> bool:
+        """Whether a file has all columns, of the types that the first file gives them."""
         schema = self._files[name].schema_arrow
         for column in (self.column, *self.names):
             if column not in schema.names:
-                self._faults.add(name, None, column, Bad("the column is missing", "write all files alike"))
+                self._faults.add(name, None, column, _UNLIKE)
                 return False
-            found, wanted = schema.field(column).type, self._schema.field(column).type
+            found, wanted = schema.field(column).type, types.setdefault(column, schema.field(column).type)
             if found != wanted:
                 bad = Bad(f"its type is {found}, and {wanted} in the first file", "write all files alike")
                 self._faults.add(name, None, column, bad)

@@ -180,7 +180,7 @@ def test_a_dataset_is_not_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--split", "dev"), "has no split dev; it has train, test"),
+        (("--split", "dev"), "no files of the split dev; it has"),
         (("--validation", "0.6", "--test", "0.5"), "must leave something to train on"),
         (("--layout", "csv"), "csv is none that is known"),
     ],
