@@ -10,12 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainables.datasets.blocks import block_record, encoded_block
+from trainables.datasets.blocks import BLOCK_BYTES, block_record, encoded_block
 from trainables.datasets.manifest import Block, Stored
 from trainables.storage import Storage
-
-#: A block is full when its samples have so many bytes: large enough to be read in one go, and kept in memory twice.
-BLOCK_BYTES = 32 << 20
 
 
 class SplitWriter:

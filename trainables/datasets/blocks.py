@@ -17,6 +17,9 @@ from trainables.datasets.manifest import Block, Stored
 
 SAMPLE = "sample"
 
+#: A block is full when its samples have so many bytes: large enough to be read in one go, and kept in memory twice.
+BLOCK_BYTES = 32 << 20
+
 _TYPES = {"encoded": pa.large_binary(), "text": pa.large_string()}
 _NUMBERS: dict[str, Any] = {"pixels": np.uint8, "vector": np.float32}
 
