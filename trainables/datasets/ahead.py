@@ -1,7 +1,7 @@
 """Work done ahead of its use, in order: while a GPU trains on one batch, threads read, decode and augment the next."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def ahead(work: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R, None, None]:
     """As ``map(work, items)``, with up to `workers` items worked on at once, and twice as many kept ready.
 
     What comes out is the same for any number of workers, as long as `work` is a function of its item; with 0 it is done
