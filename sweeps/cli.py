@@ -29,6 +29,7 @@ from sweeps.command_options import (
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
+from sweeps.data.commands import app as data
 from sweeps.doctor.command import doctor
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
@@ -290,6 +291,7 @@ def ui(
 
 for command in (backup, audit, doctor):  # which have modules of their own
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 def _drive(

@@ -5,16 +5,20 @@ well as floats, hardly shrink. Integrity is a SHA-256 of the whole file, which t
 """
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainables.datasets.manifest import Block, Manifest, Stored
+from trainables.datasets.manifest import Block, Stored
 
 SAMPLE = "sample"
+
+#: A block is full when its samples have so many bytes: large enough to be read in one go, and kept in memory twice.
+BLOCK_BYTES = 32 << 20
 
 _TYPES = {"encoded": pa.large_binary(), "text": pa.large_string()}
 _NUMBERS: dict[str, Any] = {"pixels": np.uint8, "vector": np.float32}
@@ -34,19 +38,33 @@ def encoded_block(stored: Stored, samples: Any, labels: Mapping[str, NDArray[np.
     return sink.getvalue().to_pybytes(), batch.num_rows
 
 
-def block_record(file: str, content: bytes, rows: int) -> Block:
-    """What the manifest keeps of a block."""
-    return Block(file=file, rows=rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+def block_record(split: str, number: int, content: bytes, rows: int) -> Block:
+    """What the manifest keeps of a block. The name of its file holds the start of its SHA-256."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = f"{split}/{number:05d}-{sha256[:16]}.arrow"
+    return Block(file=file, rows=rows, bytes=len(content), sha256=sha256)
 
 
-def samples_of(manifest: Manifest, batch: pa.RecordBatch) -> Any:
-    """The samples of a block: a view (N, *shape) of what is mapped, or an Arrow array of bytes or strings."""
+def stored_samples(stored: Stored, shape: tuple[int, ...], batch: pa.RecordBatch) -> Any:
+    """The samples of a block: a view (N, *shape) of what is mapped, or a sequence of bytes or strings."""
     column = batch.column(SAMPLE)
-    if manifest.stored not in _NUMBERS:
-        return column
-    number = np.dtype(_NUMBERS[manifest.stored])
-    flat = np.frombuffer(column.buffers()[1], dtype=number)[: len(column) * int(np.prod(manifest.shape))]
-    return flat.reshape(len(column), *manifest.shape)
+    if stored in _TYPES:
+        return Values(column)
+    flat = np.frombuffer(column.buffers()[1], dtype=_NUMBERS[stored])[: len(column) * math.prod(shape)]
+    return flat.reshape(len(column), *shape)
+
+
+class Values(Sequence[Any]):
+    """The bytes or strings of a block, each made when it is asked for."""
+
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._column[index].as_py()
 
 
 def _column(stored: Stored, samples: Any) -> pa.Array:

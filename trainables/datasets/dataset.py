@@ -2,10 +2,7 @@
 
 import bisect
 import functools
-import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.datasets.blocks import samples_of
-from trainables.datasets.manifest import Block, Kind, Manifest, read_manifest
-from trainables.outcomes import DamagedFile
+from trainables.datasets.blocks import stored_samples
+from trainables.datasets.decoding import decoded, middle
+from trainables.datasets.integrity import checked, default_cache
+from trainables.datasets.manifest import Kind, Manifest, read_manifest
 from trainables.storage import Storage
 
 Indices = Tensor | NDArray[Any] | Sequence[int]
@@ -44,8 +42,7 @@ class Dataset:
         is no dataset, and `DamagedFile` naming the first file that is not what was written.
         """
         manifest = read_manifest(storage)
-        local = local_copy(storage, manifest, cache or default_cache())
-        return cls(local, manifest, image_size)
+        return cls(checked(storage, manifest, cache or default_cache()), manifest, image_size)
 
     @property
     def digest(self) -> str:
@@ -68,13 +65,26 @@ class Dataset:
         """Images of these samples, uint8 (B, C, H, W)."""
         self._expect("images")
         if self.manifest.stored == "encoded":
-            return torch.stack([self._decoded(content) for content in self._gathered_values(split, index_B)])
+            size, files = self.size_of_images(), self._gathered_values(split, index_B)
+            return torch.from_numpy(np.stack([middle(decoded(content), size) for content in files]))
         return torch.from_numpy(self._gathered(split, index_B))
+
+    def files(self, split: str, index_B: Indices) -> list[bytes]:
+        """The image files of these samples, of a dataset that stores them encoded."""
+        if self.manifest.stored != "encoded":
+            raise TypeError(f"{self.storage.uri} stores {self.manifest.stored}, not files of images")
+        return self._gathered_values(split, index_B)
+
+    def size_of_images(self) -> int:
+        """What images that are stored encoded are brought to; ValueError if that was not said."""
+        if self.image_size is None:
+            raise ValueError(f"images of {self.storage.uri} differ in size; open it with image_size")
+        return self.image_size
 
     def texts(self, split: str, index_B: Indices) -> list[str]:
         """Texts of these samples."""
         self._expect("text")
-        return list(self._gathered_values(split, index_B))
+        return self._gathered_values(split, index_B)
 
     def vectors(self, split: str, index_B: Indices) -> Tensor:
         """Embeddings of these samples, float32 (B, D)."""
@@ -84,13 +94,6 @@ class Dataset:
     def _expect(self, kind: Kind) -> None:
         if self.manifest.kind != kind:
             raise TypeError(f"{self.storage.uri} holds {self.manifest.kind}, not {kind}; give a dataset of {kind}")
-
-    def _decoded(self, content: bytes) -> Tensor:
-        from trainables.datasets.decoding import decoded, middle
-
-        if self.image_size is None:
-            raise ValueError(f"images of {self.storage.uri} differ in size; open it with image_size")
-        return torch.from_numpy(middle(decoded(content), self.image_size))
 
     def _gathered(self, split: str, index_B: Indices) -> NDArray[Any]:
         """Rows of pixels or vectors, copied out of what is mapped, block by block."""
@@ -116,7 +119,7 @@ class Dataset:
         values = []
         for index in index_B.tolist():
             number = bisect.bisect_right(ends, index)
-            values.append(self._samples(split, number)[index - _start(ends, number)].as_py())
+            values.append(self._samples(split, number)[index - _start(ends, number)])
         return values
 
     def _check_range(self, split: str, index_B: NDArray[Any]) -> None:
@@ -131,7 +134,7 @@ class Dataset:
     def _mapped(self, split: str, number: int) -> tuple[Any, pa.RecordBatch]:
         buffer = self.storage.mapped(self.manifest.splits[split].blocks[number].file)
         batch = pa.ipc.open_file(buffer).get_batch(0)
-        return samples_of(self.manifest, batch), batch
+        return stored_samples(self.manifest.stored, self.manifest.shape, batch), batch
 
     def _read_labels(self, split: str, column: str) -> Tensor:
         parts = [
@@ -142,50 +145,3 @@ class Dataset:
 
 def _start(ends: Any, number: int) -> int:
     return int(ends[number - 1]) if number else 0
-
-
-def default_cache() -> Path:
-    """Where datasets of object stores are kept on this machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "contrastive-sweeps" / "datasets"
-
-
-def local_copy(storage: Storage, manifest: Manifest, cache: Path) -> Storage:
-    """The storage itself, where it is local, with every block checked; else a copy of all blocks, checked too."""
-    if storage.local:
-        for_each_block(manifest, lambda block: check_block(storage, block))
-        return storage
-    copy = Storage(str(cache / manifest.digest))
-    for_each_block(manifest, lambda block: _copy(storage, copy, block))
-    return copy
-
-
-def for_each_block(manifest: Manifest, work: Callable[[Block], None]) -> None:
-    """Do something to every block, some at a time; the first error is raised."""
-    blocks = [block for split in manifest.splits.values() for block in split.blocks]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(work, blocks):
-            pass
-
-
-def check_block(storage: Storage, block: Block) -> None:
-    """Raise `DamagedFile` if a block is not what was written."""
-    file = f"{storage.uri}/{block.file}"
-    try:
-        _check(file, storage.mapped(block.file), block)
-    except FileNotFoundError:
-        raise DamagedFile(f"{file} is missing; ingest the dataset again") from None
-
-
-def _check(file: str, content: pa.Buffer | bytes, block: Block) -> None:
-    found = hashlib.sha256(content).hexdigest()
-    if found != block.sha256:
-        raise DamagedFile(f"{file} has SHA-256 {found}, the manifest says {block.sha256}; ingest the dataset again")
-
-
-def _copy(storage: Storage, copy: Storage, block: Block) -> None:
-    try:
-        check_block(copy, block)
-    except DamagedFile:
-        content = storage.read(block.file)
-        _check(f"{storage.uri}/{block.file}", content, block)
-        copy.write(block.file, content)

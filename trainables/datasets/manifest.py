@@ -91,7 +91,7 @@ def read_manifest(storage: Storage) -> Manifest:
     Raises FileNotFoundError if the folder holds none, `DamagedFile` if it is not what was written, and `NewerFile` if a
     newer version wrote it.
     """
-    text, file = storage.read(MANIFEST), f"{storage.uri}/{MANIFEST}"
+    text, file = storage.read(MANIFEST), storage.address(MANIFEST)
     try:
         stored = json.loads(text)["manifest"]
         if int(stored["layout"]) > LAYOUT and text == _sealed(stored):

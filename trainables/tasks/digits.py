@@ -33,6 +33,7 @@ class Digits(TaskMember):
     inputs: ClassVar[tuple[int, ...]] = (1, 8, 8)
     classes: ClassVar[int] = 6
     source_samples: ClassVar[int] = 1083
+    readers: ClassVar[int] = 0  # threads that read ahead of the steps: what is kept in memory takes none
     transfer_names: ClassVar[tuple[str, ...]] = ("transfer", "shift")
 
     name: Literal["digits"] = "digits"

@@ -30,9 +30,8 @@ def write_dataset(
             content, rows = encoded_block(
                 stored, samples[here], {name: np.asarray(label_N)[here] for name, label_N in labels.items()}
             )
-            file = f"{split}/{len(blocks):05d}.arrow"
-            storage.write(file, content)
-            blocks.append(block_record(file, content, rows))
+            blocks.append(block_record(split, len(blocks), content, rows))
+            storage.write(blocks[-1].file, content)
         counts = {name: tuple(np.bincount(labels[name], minlength=columns[name]).tolist()) for name in columns}
         written[split] = Split(blocks=tuple(blocks), per_class=counts)
     first_samples = next(iter(splits.values()))[0]

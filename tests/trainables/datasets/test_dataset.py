@@ -107,9 +107,10 @@ def test_400_flipped_bits_are_400_refusals(tmp_path: Path) -> None:
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Dataset.open(Storage(str(tmp_path)))
-    write_dataset(Storage(str(tmp_path)), "pixels", {"train": (PIXELS, LABELS)})
-    (tmp_path / "train" / "00001.arrow").unlink()
-    with pytest.raises(DamagedFile, match=r"00001.arrow is missing; ingest the dataset again"):
+    manifest = write_dataset(Storage(str(tmp_path)), "pixels", {"train": (PIXELS, LABELS)})
+    file = manifest.splits["train"].blocks[1].file
+    (tmp_path / file).unlink()
+    with pytest.raises(DamagedFile, match=f"{file} is missing; ingest the dataset again"):
         Dataset.open(Storage(str(tmp_path)))
 
 
