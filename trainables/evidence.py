@@ -6,17 +6,14 @@ task shows are images, but for tasks that give tokens or vectors: these stand wh
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
-from trainables.base import Config
+from trainables.base import Config, Misfit
 
 #: What a task shows: images in [0, 1]; tokens, int64, counted from 1, with 0 behind the end; or vectors.
 Given = Literal["images", "tokens", "vectors"]
-
-Misfit = tuple[str, Any, str, str]
-"""A rule that a config breaks: the path of the field, its value, the rule and the fix."""
 
 
 class TaskMember(Config):
@@ -53,6 +50,11 @@ class TaskMember(Config):
     def known_names(self) -> tuple[str, ...]:
         """Those that are labelled by the source's classes, so that a student's own classifier can be judged on them."""
         return ()
+
+    @property
+    def readers(self) -> int:
+        """Threads that read its samples ahead of training; 0 where they are at hand."""
+        return 0
 
     @property
     def vocabulary(self) -> int:

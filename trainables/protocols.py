@@ -17,13 +17,14 @@ The config of a member stands in the member's file and builds it: `config.build(
 A family's union of configs, in its `__init__`, is its table: the contract tests enrol every member from there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from trainables.base import Config
+from trainables.base import Config, Misfit
 from trainables.draws import Draws, Mode
 
 Half = Literal["student", "teacher"]
@@ -364,6 +365,10 @@ class ModelMember(Config):
     def vocabulary_read(self) -> int:
         """Different tokens that it knows, if it reads such."""
         return 0
+
+    def misfits(self) -> Iterator[Misfit]:
+        """What keeps it from being built: files and libraries that are not there."""
+        yield from ()
 
     def classifier(self) -> dict[str, Tensor]:
         """`weight` (C, F) and `bias` (C,) that came with its weights; empty where none did."""

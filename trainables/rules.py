@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
-from trainables.evidence import Misfit
+from trainables.base import Misfit
 from trainables.memory.bank import Bank
 from trainables.memory.prototypes import Prototypes
 from trainables.models.vit import ViT
@@ -23,6 +23,8 @@ def refuse_misfits(config: "TrialConfig") -> None:
 
 def _misfits(config: "TrialConfig") -> Iterator[Misfit]:
     yield from ((f"task.{path}", *rest) for path, *rest in config.task.misfits())  # others ask for its sizes
+    for path, model in (("student", config.student), ("teacher.model", config.teacher.model)):
+        yield from ((f"{path}.{field}", *rest) for field, *rest in model.misfits())
     yield from _sizes(config)
     yield from _networks(config)
     yield from _contrast(config)

@@ -5,13 +5,14 @@ b84f547), so that its checkpoints fit. It feeds them images standardised by CIFA
 `standardise: cifar100`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from trainables.base import Misfit
 from trainables.models.standardised import Standardised
 from trainables.models.weights import Weights, classifier_in
 from trainables.protocols import ModelMember
@@ -47,6 +48,11 @@ class CifarModel(ModelMember):
     def batch_statistics(self) -> bool:
         """Whether it normalises by statistics of the batch: then results depend on the number of workers."""
         return self.normalisation == "batch"
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Those of the `weights`."""
+        if self.weights:
+            yield from self.weights.misfits()
 
     def build(self, inputs: tuple[int, ...]) -> nn.Module:
         """The network without its classifier: images (B, channels, size, size) to pooled features (B, F)."""

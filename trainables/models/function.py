@@ -4,12 +4,14 @@ import functools
 import importlib
 import inspect
 import sys
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from trainables.base import Misfit
 from trainables.protocols import ModelMember
 
 
@@ -29,6 +31,14 @@ class Function(ModelMember):
     def trained(self) -> bool:
         """As `pretrained` says."""
         return self.pretrained
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Whether there is no such function."""
+        try:
+            self._made()
+        except Exception as error:  # the module may raise anything
+            rule = f"the function must be importable, but: {type(error).__name__}: {error}"
+            yield "function", self.function, rule, "run from the folder that its module is in, or install it"
 
     @property
     def origin(self) -> str:

@@ -1,11 +1,13 @@
 """Networks of timm, by name, with weights from a local file. Needs the extra ``timm``."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
+from trainables.base import Misfit
 from trainables.models.standardised import Standardised
 from trainables.models.weights import Weights, classifier_in
 from trainables.protocols import ModelMember
@@ -26,6 +28,18 @@ class Timm(ModelMember):
     def trained(self) -> bool:
         """Whether there are `weights`."""
         return self.weights is not None
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Whether timm is not there or does not know the name, and those of the `weights`."""
+        try:
+            known = _timm().is_model(self.architecture)
+        except Exception as error:  # beside a torch that it does not fit it fails in ways of its own
+            yield "name", self.name, f"the library timm must be there, but: {error}", "pip install '.[timm]'"
+            return
+        if not known:
+            yield "architecture", self.architecture, "timm must know it", "choose one of timm.list_models()"
+        if self.weights:
+            yield from self.weights.misfits()
 
     @property
     def origin(self) -> str:

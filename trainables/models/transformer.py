@@ -1,12 +1,15 @@
 """Text encoders of Hugging Face transformers, from a local folder or from sizes. Needs the extra ``transformers``."""
 
 import functools
+import importlib.util
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
+from trainables.base import Misfit
 from trainables.location import Location, expanded
 from trainables.models.weights import Weights
 from trainables.protocols import ModelMember
@@ -49,6 +52,21 @@ class Transformer(ModelMember):
     def trained(self) -> bool:
         """Whether there are `weights`."""
         return self.weights is not None
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Whether the library or the folder is not there, and those of the `weights`."""
+        if importlib.util.find_spec("transformers") is None:
+            rule = "the library transformers must be there"
+            yield "name", self.name, rule, "pip install '.[transformers]'"
+            return
+        try:
+            _config(self)
+        except (OSError, ValueError) as error:
+            told = str(error).partition("\n")[0]
+            rule = f"there must be a config.json of a known kind in this folder, but: {told}"
+            yield "folder", self.folder, rule, "write where the model is"
+        if self.weights:
+            yield from self.weights.misfits()
 
     @property
     def origin(self) -> str:

@@ -1,9 +1,10 @@
 """Trained weights from a file of the user's: its SHA-256 is checked, and nothing in it is executed."""
 
 import argparse
+import functools
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import safetensors.torch
@@ -12,7 +13,7 @@ from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from trainables.base import Config
+from trainables.base import Config, Misfit
 from trainables.location import Location, read_file
 from trainables.outcomes import DamagedFile
 
@@ -30,8 +31,20 @@ class Weights(Config):
     file: Location
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
+    def misfits(self) -> Iterator[Misfit]:
+        """Whether the file is not there, or another one."""
+        try:
+            _checked(self)
+        except DamagedFile as error:
+            rule, _, fix = str(error).partition("; ")
+            yield "weights.file", self.file, rule, fix
+
     def read(self) -> dict[str, Tensor]:
         """The tensors by name, on the CPU. Raises `DamagedFile` if there is no such file, or it is another one."""
+        return _tensors(self.file, self.content())
+
+    def content(self) -> bytes:
+        """The file's, checked; raises `DamagedFile` as `read` does."""
         try:
             content = read_file(self.file)
         except OSError as error:
@@ -40,7 +53,7 @@ class Weights(Config):
         if found != self.sha256:
             told = f"{self.file} has SHA-256 {found}, the config says {self.sha256}"
             raise DamagedFile(f"{told}; get the file again, or write its own if it is the one you mean")
-        return _tensors(self.file, content)
+        return content
 
     def load_into(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give the network the tensors of its names, all of which must be there; the answer is what it has no use for.
@@ -57,6 +70,12 @@ class Weights(Config):
         except RuntimeError as error:  # what torch says of other shapes
             raise DamagedFile(f"{self.file} holds the weights of another network: {error}") from error
         return {name: tensor for name, tensor in tensors.items() if name not in own}
+
+
+@functools.lru_cache(maxsize=16)
+def _checked(weights: Weights) -> None:
+    """Raises what `content` raises; a file that is in order is read once."""
+    weights.content()
 
 
 def classifier_in(rest: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,13 +6,14 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
+from trainables.datasets.augmentation import Augmentation, PadCrop
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import Kind
+from trainables.datasets.views import Views
 from trainables.evidence import ImageSplit, Misfit, TransferSet
 from trainables.location import Location, storage_at
 from trainables.tasks.corruptions import CORRUPTIONS, Corrupted, Corruption, Severity
-from trainables.tasks.crops import Crops
-from trainables.tasks.stored import StoredTask, manifest_at
+from trainables.tasks.stored import StoredTask, View, manifest_at
 
 
 class Images(StoredTask):
@@ -29,7 +30,7 @@ class Images(StoredTask):
     name: Literal["images"] = "images"
     data: Location = "~/datasets/images"
     image_size: int | None = Field(None, ge=4, le=4096)
-    augmentation: Crops = Crops()
+    augmentation: Augmentation = Field(PadCrop(), discriminator="name")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
     severities: tuple[Severity, ...] = Field((1, 3, 5), min_length=1)
 
@@ -63,14 +64,9 @@ class Images(StoredTask):
         """Images (B, channels, height, width) in [0, 1]."""
         return dataset.images(split, index_B).float() / 255
 
-    @property
-    def draws(self) -> int:
+    def viewing(self, dataset: Dataset, split: str) -> View:
         """As `augmentation` says."""
-        return self.augmentation.draws
-
-    def augmented(self, inputs: Tensor, uniforms: Tensor) -> Tensor:
-        """Crops of images (B, channels, height, width)."""
-        return self.augmentation.apply(inputs, uniforms)
+        return Views(dataset, split, self.augmentation).view
 
     def known_sets(self, source: TransferSet) -> dict[str, TransferSet]:
         """The source as it is and, behind the same probes, corrupted."""

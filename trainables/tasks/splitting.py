@@ -1,6 +1,5 @@
 """An ingested dataset as a task: which samples distillation sees, and which are held out to select by and to report."""
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from torch import Tensor
 from trainables.datasets.dataset import Dataset
 from trainables.evidence import ImageSplit, TransferSet
 from trainables.outcomes import TrialFailure
-from trainables.randomness import numpy_stream, per_sample_uniforms
+from trainables.randomness import numpy_stream
 
 if TYPE_CHECKING:
     from trainables.tasks.stored import StoredTask
@@ -54,6 +53,7 @@ class LoadedTask:
             told = f"{config.data} has training samples of {len(known)} source classes, its manifest says"
             raise TrialFailure("bad_data", f"{told} {config.classes}; leave classes without samples out of it")
         self.source = of_data.split("train", np.sort(source), known)
+        self._view, self._index_N = config.viewing(of_data.dataset, "train"), torch.from_numpy(np.sort(source))
         self.transfer_sets: dict[str, TransferSet] = {}
         if config.held_out:
             others = np.setdiff1d(of_data.label_N["train"], known)
@@ -66,11 +66,7 @@ class LoadedTask:
 
     def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
         """Augmented source samples, a function of (seed, epoch, sample) alone."""
-        samples = self.source.images[sample_B]
-        if not self.config.draws:
-            return samples
-        uniforms = _uniforms(seed, epoch, self.config.source_samples, self.config.draws)
-        return self.config.augmented(samples, uniforms[sample_B])
+        return self._view(self._index_N[sample_B], epoch, seed)
 
 
 class _Splits:
@@ -120,13 +116,8 @@ def first_of_each(index_N: Whole, label_M: Whole, count: Callable[[int], int]) -
     return index_N[first], np.delete(index_N, first)
 
 
-@functools.lru_cache(maxsize=2)
-def _uniforms(seed: int, epoch: int, samples: int, draws: int) -> Tensor:
-    return torch.from_numpy(per_sample_uniforms(seed, "augmentation", epoch, samples, draws))
-
-
 def _digest(config: "StoredTask", dataset: Dataset) -> str:
-    rest = config.to_json()
+    rest = config.model_dump(mode="json", exclude={"threads"})
     locations = [rest.pop("data"), *rest.pop("transfer").values()]
     digests = [dataset.digest, *(config.opened(location).digest for location in locations[1:])]
     record = {"config": rest, "datasets": digests, "origin": config.origin}

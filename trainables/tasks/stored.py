@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
@@ -15,6 +15,8 @@ from trainables.location import Location, storage_at
 from trainables.outcomes import TrialFailure
 from trainables.tasks.splitting import LoadedTask
 
+#: One view of each of these samples, (B, *inputs): a function of (index, epoch, seed) alone.
+View = Callable[[Tensor, int, int], Tensor]
 SetName = Annotated[str, StringConstraints(pattern="^[a-z0-9_]+$")]
 
 
@@ -27,7 +29,7 @@ class StoredTask(TaskMember):
 
     Transfer sets, on which probes learn from `labels_per_class` samples of each class: ``transfer`` (the classes that
     were held out), each dataset of `transfer` under its name, and ``source`` (the source classes themselves, where a
-    student's own classifier is judged too).
+    student's own classifier is judged too). `threads` read ahead, which changes no result.
     """
 
     kind: ClassVar[Kind]
@@ -39,10 +41,16 @@ class StoredTask(TaskMember):
     validation: float = Field(0.1, ge=0, le=0.5)
     labels_per_class: int = Field(20, ge=10, le=100_000)
     transfer: dict[SetName, Location] = Field({}, max_length=16)
+    threads: int = Field(2, ge=0, le=256)
 
     def __hash__(self) -> int:
         """A hash of the canonical JSON, since a dict has none."""
         return hash(json.dumps(self.to_json(), sort_keys=True))
+
+    @property
+    def readers(self) -> int:
+        """As `threads` says."""
+        return self.threads
 
     @property
     def manifest(self) -> Manifest:
@@ -138,14 +146,9 @@ class StoredTask(TaskMember):
         """Samples as networks are shown them, (B, *inputs)."""
         raise NotImplementedError
 
-    @property
-    def draws(self) -> int:
-        """Uniform numbers that the view of one sample takes."""
-        return 0
-
-    def augmented(self, inputs: Tensor, uniforms: Tensor) -> Tensor:  # noqa: ARG002 (shown as they are)
-        """Views of samples (B, *inputs), by uniforms in [0, 1) of shape (B, `draws`)."""
-        return inputs
+    def viewing(self, dataset: Dataset, split: str) -> View:
+        """How augmented samples of a split are made; any thread may ask. By default, as they are."""
+        return lambda index_B, epoch, seed: self.read(dataset, split, index_B)  # noqa: ARG005
 
     def known_sets(self, source: TransferSet) -> dict[str, TransferSet]:
         """The transfer sets on the source classes, made from the one that shows them as they are."""

@@ -13,7 +13,8 @@ from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import Kind
 from trainables.evidence import Given, Misfit
 from trainables.location import Location, expanded, read_file
-from trainables.tasks.stored import StoredTask
+from trainables.randomness import per_sample_uniforms
+from trainables.tasks.stored import StoredTask, View
 
 _BYTES = 256
 
@@ -77,13 +78,18 @@ class Text(StoredTask):
             row[: len(ids)] = torch.tensor(list(ids), dtype=torch.int64) + 1
         return shown
 
-    @property
-    def draws(self) -> int:
-        """The length of the span, and where it starts."""
-        return 2
+    def viewing(self, dataset: Dataset, split: str) -> View:
+        """Without a span."""
 
-    def augmented(self, inputs: Tensor, uniforms: Tensor) -> Tensor:
-        """Tokens (B, L) without a span."""
+        @functools.lru_cache(maxsize=4)
+        def uniforms(epoch: int, seed: int) -> Tensor:
+            samples = dataset.samples(split)
+            return torch.from_numpy(per_sample_uniforms(seed, "augmentation", epoch, samples, draws=2))
+
+        return lambda index_B, epoch, seed: self.cut(self.read(dataset, split, index_B), uniforms(epoch, seed)[index_B])
+
+    def cut(self, inputs: Tensor, uniforms: Tensor) -> Tensor:
+        """Tokens (B, L) without a span each, by uniforms in [0, 1) of shape (B, 2): its length, and where it starts."""
         length_B1 = (inputs > 0).sum(dim=1, keepdim=True)
         span_B1 = (uniforms[:, :1] * (self.cutoff * length_B1 + 1)).long().clamp_max(length_B1 - 1).clamp_min(0)
         start_B1 = (uniforms[:, 1:] * (length_B1 - span_B1 + 1)).long()
