@@ -89,7 +89,7 @@ class TrialConfig(Config):
 
     def student_inputs(self) -> tuple[int, ...]:
         """The shape of what the student reads: an image, or the features of the teacher."""
-        return self.task_inputs() if self.student.reads == "images" else (self.teacher_width(),)
+        return (self.teacher_width(),) if self.student.reads == "features" else self.task_inputs()
 
     def student_width(self) -> int:
         """F of the student."""

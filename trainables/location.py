@@ -33,5 +33,6 @@ def storage_at(location: str) -> Storage:
 
 def read_file(location: str) -> bytes:
     """The content of the file at a location; FileNotFoundError if there is none."""
-    folder, _, name = expanded(location).rpartition("/")
-    return Storage(folder or "/").read(name)
+    path, mark, options = expanded(location).partition("?")  # of a URI
+    folder, _, name = path.rpartition("/")
+    return Storage(f"{folder or '/'}{mark}{options}").read(name)

@@ -28,7 +28,8 @@ class Measurements:
     def __init__(self, config: TrialConfig, task: Task, teacher: TeacherCache) -> None:
         self.config, self.teacher = config, teacher
         self.sets = evaluation_sets(task)
-        self._raw = None if config.student.reads == "images" else Measured(self, lambda shown: shown.teacher.features)
+        reads_features = config.student.reads == "features"
+        self._raw = Measured(self, lambda shown: shown.teacher.features) if reads_features else None
 
     def of(self, student: Network, classifier: Classifier | None = None) -> "Measured":
         """The measures of a student as it is now; where it reads the teacher's features, with what it gains on them.

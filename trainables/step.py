@@ -170,7 +170,7 @@ class TrainingStep(nn.Module):
         return step_operations(self.config, shapes)
 
     def _inputs(self, images: Tensor | None, teacher_features: Tensor) -> Tensor | None:
-        return images if self.config.student.reads == "images" else teacher_features
+        return teacher_features if self.config.student.reads == "features" else images
 
     def _decision(self, step: int) -> Decision:
         if not self.config.policy.estimates_every:  # nor waits for a device to say so

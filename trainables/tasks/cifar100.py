@@ -24,7 +24,7 @@ class Cifar100(Images):
     name: Literal["cifar100"] = "cifar100"  # type: ignore[assignment]  # of a member of its own
     data: Location = "~/datasets/cifar100"
     label: Literal["fine_label"] = "fine_label"
-    held_out: tuple[int, ...] = (1, 2, 17, 18)
+    held_out: tuple[int, ...] = Field((1, 2, 17, 18), strict=False)
     labels_per_class: int = Field(20, ge=10, le=400)
     image_size: None = None
 

@@ -31,8 +31,8 @@ class Images(StoredTask):
     data: Location = "~/datasets/images"
     image_size: int | None = Field(None, ge=4, le=4096)
     augmentation: Augmentation = Field(PadCrop(), discriminator="name")
-    corruptions: tuple[Corruption, ...] = CORRUPTIONS
-    severities: tuple[Severity, ...] = Field((1, 3, 5), min_length=1)
+    corruptions: tuple[Corruption, ...] = Field(CORRUPTIONS, strict=False)
+    severities: tuple[Severity, ...] = Field((1, 3, 5), min_length=1, strict=False)
 
     @property
     def inputs(self) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ class StoredTask(TaskMember):
 
     data: Location
     label: str | None = None
-    held_out: tuple[int, ...] = ()
+    held_out: tuple[int, ...] = Field((), strict=False)  # JSON has lists
     validation: float = Field(0.1, ge=0, le=0.5)
     labels_per_class: int = Field(20, ge=10, le=100_000)
     transfer: dict[SetName, Location] = Field({}, max_length=16)
