@@ -1,9 +1,9 @@
 """Training on a dataset of four times the memory that the process may use, against one that fits.
 
-    python -m benchmarks.larger_than_memory [--memory-mb 512] [--folder DIR]
+    python -m benchmarks.larger_than_memory [--memory-mb 384] [--folder DIR]
 
 Both are random images of CIFAR's shape, which are read in a random order, sample by sample: the hardest case, since a
-page of memory holds little more than one. The network is resnet8x4 on batches of 64, on one thread, with a plain loss:
+page of memory holds little more than one. The network is resnet8 on batches of 64, on one thread, with a plain loss:
 less work per sample than distillation, so that there is less to hide reading behind. The limit is a memory cgroup
 (version 1 or 2, as the system has; one must be allowed to make it), which counts resident pages, those of mapped files
 too. Files are dropped from the system's cache before each run, and what a run has taken at most, and its page faults
@@ -67,7 +67,7 @@ def train(folder: str) -> dict[str, float]:
     data = Dataset.open(Storage(folder))
     views, labels = Views(data, "train", PadCrop()), data.labels("train")
     torch.manual_seed(0)
-    features = ResNet(depth=8, width=4)
+    features = ResNet(depth=8, width=1)
     network = torch.nn.Sequential(features.build(SHAPE), torch.nn.Linear(features.feature_width(SHAPE), CLASSES))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     samples = torch.randperm(data.samples("train"))[: (WARM_UP + STEPS) * BATCH].split(BATCH)
@@ -97,7 +97,7 @@ def _forget(folder: Path) -> None:
 def main() -> int:
     """Measure, print, and judge the claim."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--memory-mb", type=int, default=512)
+    parser.add_argument("--memory-mb", type=int, default=384)
     parser.add_argument("--folder", default="build", help="where the datasets are written: on a disk, not in memory")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -121,7 +121,7 @@ def main() -> int:
                 command = [sys.executable, "-m", "benchmarks.larger_than_memory", "--train", f"{made}/{name}"]
                 found = json.loads(group.run(command))
                 print(
-                    f"{name:7} {size >> 20:6,} MiB of data, at most {group.most() >> 20:,} of {limit >> 20:,} MiB used: "
+                    f"{name:7} {size >> 20:6,} MiB of data, at most {group.most() >> 20:,} of {limit >> 20:,} MiB: "
                     f"{found['rate']:8,.0f} samples/s, {found['faults']:,.0f} faults from disk"
                 )
                 group.remove()
