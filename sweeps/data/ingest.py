@@ -135,9 +135,9 @@ class Examination:
 
     def _taken_over(self, name: str, convert: Converter) -> "array[int]":
         """The hashes of the samples that are written already."""
-        found = [batch for writer in self.writers if writer.name == name for batch in writer.found()]
-        samples = (stored_samples(convert.stored, convert.shape, batch) for batch in found)
-        hashes = array("Q", (_hash(sample) for each in samples for sample in each))
+        batches = (batch for writer in self.writers if writer.name == name for batch in writer.found())
+        samples = (sample for batch in batches for sample in stored_samples(convert.stored, convert.shape, batch))
+        hashes = array("Q", map(_hash, samples))
         self.done += len(hashes)
         return hashes
 
