@@ -8,9 +8,15 @@ cropped, mirrored half the time, and made float in [0, 1]. Ours reads an ingeste
 theirs has the array in memory. Theirs is the best of 0, 1 and 2 workers, of images as PIL (as torchvision's CIFAR
 gives them) and as tensors. Rounds alternate, and the median counts. Exit 1 if ours is not `CLAIM` times as fast.
 
+Every thread computes by itself alone (`OMP_NUM_THREADS=1`), in both.
+
 Where torchvision's build does not fit torch's (its operators are of another device), its operators are declared empty:
 its transforms use none of them.
 """
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
 
 import statistics
 import sys

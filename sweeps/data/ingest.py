@@ -9,9 +9,8 @@ request, which `ingest.json` tells apart.
 import hashlib
 import json
 import os
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import combinations, islice
 from typing import Any
 
@@ -28,11 +27,14 @@ from sweeps.data.splitting import Target, targets
 from sweeps.data.writer import SplitWriter
 from sweeps.refusals import Refusal
 from trainables.base import Config
+from trainables.datasets.ahead import ahead
 from trainables.datasets.blocks import stored_samples
 from trainables.datasets.manifest import LAYOUT, MANIFEST, Manifest, Split, Stored, write_manifest
 from trainables.storage import Storage
 
 JOURNAL = "ingest.json"
+
+_NOBODY = -1
 
 Progress = Callable[[int, int], None]
 
@@ -92,7 +94,7 @@ class Examination:
     ) -> None:
         self.source, self.request, self.faults, self.progress, self.storage = source, request, faults, progress, storage
         self.writers: list[SplitWriter] = []
-        self.hashes: dict[str, list[int]] = {}
+        self.hashes: dict[str, array[int]] = {}
         self.done = 0
 
     def run(self, uri: str) -> Manifest | None:
@@ -131,10 +133,11 @@ class Examination:
         every = (value for rows in self.source.samples("train", 0) for value in rows.values)
         return converter(self.source, list(islice(every, ROWS)), self.request.store, self.request.size)
 
-    def _taken_over(self, name: str, convert: Converter) -> list[int]:
+    def _taken_over(self, name: str, convert: Converter) -> "array[int]":
         """The hashes of the samples that are written already."""
-        found = [batch for writer in self.writers if writer.name == name for batch in writer.found()]
-        hashes = [_hash(sample) for batch in found for sample in stored_samples(convert.stored, convert.shape, batch)]
+        batches = (batch for writer in self.writers if writer.name == name for batch in writer.found())
+        samples = (sample for batch in batches for sample in stored_samples(convert.stored, convert.shape, batch))
+        hashes = array("Q", map(_hash, samples))
         self.done += len(hashes)
         return hashes
 
@@ -144,14 +147,17 @@ class Examination:
         row = min((int(rows[0]) for rows in missing if len(rows)), default=None)
         if row is None:
             return
-        wanted = {int(number): target.name for target, rows in zip(planned, missing, strict=True) for number in rows}
+        owner = np.full(sum(len(target.rows) for target in planned), _NOBODY, dtype=np.int8)
+        for number, rows_missing in enumerate(missing):
+            owner[rows_missing] = number
         writers = {writer.name: writer for writer in self.writers}
         for rows, values, hashes in _converted(self.source.samples(split, row), convert):
             for offset, (value, hashed) in enumerate(zip(values, hashes, strict=True)):
-                name = wanted.get(row + offset)
+                number = owner[row + offset]
                 if isinstance(value, Bad):
                     self.faults.add(rows.file, rows.first + offset, self.source.column, value)
-                elif name:
+                elif number != _NOBODY:
+                    name = planned[number].name
                     self.hashes[name].append(hashed)
                     if name in writers and not self.faults.refuse:
                         writers[name].add(value)
@@ -200,23 +206,13 @@ def _chosen(labels: Labels, target: Target) -> dict[str, NDArray[np.int64]]:
 
 
 def _converted(chunks: Iterator[Rows], convert: Converter) -> Iterator[tuple[Rows, list[Any], list[int]]]:
-    """Rows with what is stored of them, in order; some are decoded at once."""
-    workers = os.cpu_count() or 1
-    waiting: deque[tuple[Rows, Future[tuple[list[Any], list[int]]]]] = deque()
+    """Rows with what is stored of them, and a hash of each, in order; some are decoded at once."""
 
-    def work(rows: Rows) -> tuple[list[Any], list[int]]:
+    def work(rows: Rows) -> tuple[Rows, list[Any], list[int]]:
         values = convert.convert(rows)
-        return values, [0 if isinstance(value, Bad) else _hash(value) for value in values]
+        return rows, values, [0 if isinstance(value, Bad) else _hash(value) for value in values]
 
-    with ThreadPoolExecutor(workers) as pool:
-        for rows in chunks:
-            waiting.append((rows, pool.submit(work, rows)))
-            if len(waiting) > workers + 1:
-                first, future = waiting.popleft()
-                yield first, *future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, *future.result()
+    return ahead(work, chunks, os.cpu_count() or 1)
 
 
 def _hash(sample: Any) -> int:

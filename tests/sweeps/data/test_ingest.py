@@ -13,6 +13,7 @@ from tests.sweeps.data.layouts import CLASSES, COARSE, LAYOUTS, PARTS, class_fol
 from tests.sweeps.data.object_store import object_store
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import read_manifest
+from trainables.outcomes import DamagedFile
 from trainables.storage import Storage
 
 IN_ORDER = [name for name in LAYOUTS if name != "folders"]  # which are in the order of their names
@@ -148,6 +149,19 @@ def test_a_copy_from_an_object_store_that_was_damaged_is_fetched_again(bucket: s
     block.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
     Dataset.open(Storage(made), cache=tmp_path / "cache")
     assert block.read_bytes() == whole
+
+
+def test_what_was_damaged_in_an_object_store_is_refused(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    numpy_arrays(tmp_path / "source")
+    made = _uri(bucket, "refused")
+    run("ingest", tmp_path / "source", made)
+    file = read_manifest(Storage(made)).splits["test"].blocks[0].file
+    whole = Storage(made).read(file)
+    Storage(made).write(file, whole[:900] + bytes([whole[900] ^ 8]) + whole[901:])
+    with pytest.raises(DamagedFile, match=file):
+        Dataset.open(Storage(made), cache=tmp_path / "cache")
+    assert file in run("check", made, expect=6)
 
 
 def _uri(bucket: str, name: str) -> str:
