@@ -27,22 +27,23 @@ def _drawn(of_each: int, seed: int) -> tuple[NDArray[np.uint8], dict[str, list[i
 
 
 def vectors(folder: Path, rows: NDArray[np.float32], labels: NDArray[np.int64]) -> str:
-    """Embeddings with labels: of five samples the fifth is for test."""
-    test = np.arange(len(labels)) % 5 == 4
-    parts = {"train": ~test, "test": test}
-    splits = {name: (rows[part], {"label": labels[part].tolist()}) for name, part in parts.items()}
+    """Embeddings with labels, a fifth of them for test."""
+    splits = {name: (rows[part], {"label": labels[part].tolist()}) for name, part in _parts(labels).items()}
     write_dataset(Storage(str(folder)), "vector", splits, 500)
     return str(folder)
 
 
 def sentences(folder: Path, texts: list[str], labels: list[int]) -> str:
-    """Texts with labels: of five samples the fifth is for test."""
+    """Texts with labels, a fifth of them for test."""
+    label_N = np.array(labels)
     splits = {
-        "train": (
-            [t for i, t in enumerate(texts) if i % 5 != 4],
-            {"label": [n for i, n in enumerate(labels) if i % 5 != 4]},
-        ),
-        "test": (texts[4::5], {"label": labels[4::5]}),
+        name: ([texts[index] for index in part], {"label": label_N[part].tolist()})
+        for name, part in _parts(label_N).items()
     }
     write_dataset(Storage(str(folder)), "text", splits, 500)
     return str(folder)
+
+
+def _parts(label_N: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    order = np.random.default_rng(0).permutation(len(label_N))
+    return {"train": np.sort(order[: -len(order) // 5]), "test": np.sort(order[-len(order) // 5 :])}
