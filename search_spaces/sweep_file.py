@@ -26,7 +26,7 @@ from search_spaces.validation import faults
 from trainables.base import Config
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig, goal_metrics
-from trainables.metrics import PEAK_BYTES, PLANNED_METRICS
+from trainables.metrics import PEAK_BYTES, PLANNED_METRICS, TOP1
 from trainables.models.adapter import Adapter
 
 Goal = Literal["maximize", "minimize"]
@@ -195,6 +195,8 @@ def _metric_problems(tree: dict[str, Any], space: Space | None) -> list[Problem]
         return []
     if space is None:
         known = goal_metrics(TrialConfig(student=Adapter()))  # has all those of other students too
+        measures = {TOP1, *(metric.rpartition("/")[2] for metric in known)}  # other tasks have other transfer sets
+        asked = [(key, name) for key, name in asked if name.rpartition("/")[2] not in measures]
     else:
         each = [goal_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in space.corners()]
         known = tuple(goal for goal in each[0] if all(goal in metrics for metrics in each))

@@ -87,7 +87,7 @@ def _chosen(ledger: Ledger, history: History, results: Results, number: int | No
 def _example(config: TrialConfig, results: Results) -> NDArray[Any]:
     """Some inputs: images of the source, or what the teacher makes of them where the student reads that."""
     task = config.task.load()
-    images = task.source.images[:_EXAMPLES]
+    images = task.source.images[torch.arange(_EXAMPLES)]
     if config.student.reads == "features":
         with torch.no_grad():
             images = ask(

@@ -14,6 +14,7 @@ from sweeps.commands.ledger import audit, backup
 from sweeps.commands.mlflow import sync, ui
 from sweeps.commands.publish import publish
 from sweeps.commands.reading import best, front, status
+from sweeps.data.commands import app as data
 from sweeps.doctor.command import doctor
 from sweeps.manifests.command import render
 from sweeps.reproduction.command import reproduce
@@ -31,6 +32,7 @@ _COMMANDS = (
 for group in _COMMANDS:  # in the order of a sweep's life
     for command in group:
         app.command()(command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -43,6 +43,7 @@ def test_a_packages_init_holds_a_docstring_only(package: str) -> None:
         ("import trainables.loop", {"ray", "optuna", "mlflow"}),
         ("import search_spaces.sweep_file", {"ray", "mlflow"}),
         ("import sweeps.slots.proxy, sweeps.slots.pool", {"torch", "mlflow"}),
+        ("import sweeps.data.ingest, sweeps.data.check, sweeps.data.sources", {"ray", "torch", "mlflow"}),
     ],
 )
 def test_importing_a_part_loads_no_more_than_it_needs(statement: str, banned: set[str]) -> None:

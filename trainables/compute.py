@@ -247,7 +247,7 @@ def _extrapolated(two: Layer, three: Layer, beyond: int) -> Layer:
 
 
 def _products(model: ModelConfig, inputs: tuple[int, ...], batch: int, generates: bool) -> list[Layer]:
-    network, images, counter = _built(model, inputs), torch.zeros(batch, *inputs, device="cpu"), _LayerCounter()
+    network, images, counter = _built(model, inputs), model.blank(batch, inputs), _LayerCounter()
     with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
         features = network(images)
         if generates:

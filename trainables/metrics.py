@@ -13,6 +13,9 @@ TRAIN_LOSS = "train/loss"
 #: A measure of each transfer set that is 1 where the student's features have collapsed (`evaluation.geometry`).
 COLLAPSED = "collapsed"
 
+#: Accuracy of a student's own classifier, on a set that is labelled by the source's classes.
+TOP1 = "top1"
+
 COST_S = "compute/cost_s"
 FLOPS = "compute/train_flops"
 BYTES = "compute/bytes_moved"
