@@ -16,6 +16,7 @@ from trainables.datasets.blocks import stored_samples
 from trainables.datasets.decoding import decoded, middle
 from trainables.datasets.integrity import checked, default_cache
 from trainables.datasets.manifest import Kind, Manifest, read_manifest
+from trainables.datasets.paging import will_need
 from trainables.storage import Storage
 
 Indices = Tensor | NDArray[Any] | Sequence[int]
@@ -101,14 +102,13 @@ class Dataset:
         self._check_range(split, index_B)
         ends = np.asarray(self.manifest.splits[split].ends)
         block_B = np.searchsorted(ends, index_B, side="right")
-        numbers = np.unique(block_B)
-        if len(numbers) == 1:
-            return np.take(self._samples(split, numbers[0]), index_B - _start(ends, numbers[0]), axis=0)
         first = self._samples(split, 0)
+        parts = [(number, np.flatnonzero(block_B == number)) for number in np.unique(block_B).tolist()]
+        for number, places in parts:
+            will_need(self._samples(split, number), index_B[places] - _start(ends, number))
         gathered = np.empty((len(index_B), *first.shape[1:]), dtype=first.dtype)
-        for number in numbers:
-            rows = np.flatnonzero(block_B == number)
-            gathered[rows] = self._samples(split, number)[index_B[rows] - _start(ends, number)]
+        for number, places in parts:
+            gathered[places] = self._samples(split, number)[index_B[places] - _start(ends, number)]
         return gathered
 
     def _gathered_values(self, split: str, index_B: Indices) -> list[Any]:
