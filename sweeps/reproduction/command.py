@@ -75,6 +75,7 @@ def _verdict(
     _show(record, _verdict_table(found), as_json)
     _log(ledger, storage, number, found.judged.kind, record, counted)
     if not as_json:
+        out.print(_conclusion(found), style="bold", markup=False, highlight=False, soft_wrap=True)
         out.print(f"written to {storage}/{ledger.sweep}/{name}", markup=False, highlight=False, soft_wrap=True)
     return found.exit_code
 
@@ -151,12 +152,13 @@ def _verdict_table(found: "Reproduction") -> Table:
         table.add_row(f"{value.name} at step {value.step}", _short(value.recorded), _short(value.again), "differs")
     if (more := len(found.judged.differing) - _SHOWN) > 0:
         table.add_row(f"and {more} more (--json)", "", "", "")
-    platform = "the same platform" if found.rules.same_platform else "another platform"
-    table.caption = f"{found.judged.kind} ({platform}{'' if found.rules.bitwise else _bounds(found.rules)})"
-    if found.judged.first:
-        table.caption += f": {found.judged.first}"
-    table.caption_justify, table.caption_style = "left", "bold"
     return table
+
+
+def _conclusion(found: "Reproduction") -> str:
+    platform = "the same platform" if found.rules.same_platform else "another platform"
+    conclusion = f"{found.judged.kind} ({platform}{'' if found.rules.bitwise else _bounds(found.rules)})"
+    return f"{conclusion}: {found.judged.first}" if found.judged.first else conclusion
 
 
 def _bounds(rules: "Rules") -> str:

@@ -255,6 +255,8 @@ def test_on_another_platform_seeds_decide_where_the_tolerance_does_not(storage: 
 
     def moved(by: float) -> Any:
         def change(event: Event) -> Event:
+            if isinstance(event, Opened):
+                return event.model_copy(update={"environment": {**event.environment, "cpu": "another one"}})
             if isinstance(event, Ended) and event.trial == number:
                 accuracy = event.metrics["transfer/knn_top1"] + by
                 return event.model_copy(update={"metrics": {**event.metrics, "transfer/knn_top1": accuracy}})
@@ -263,9 +265,10 @@ def test_on_another_platform_seeds_decide_where_the_tolerance_does_not(storage: 
         return change
 
     copy_changed(storage, "smoke", "near", moved(by=1e-4))
-    result, record = reproduce(storage, f"near:{number}", "--threads", "2", "--tolerance", "0")
+    result, record = reproduce(storage, f"near:{number}", "--tolerance", "0")
     assert "training 5 fresh seeds" in result.stderr
     assert (result.exit_code, record["verdict"]) == (0, "within tolerance"), result.output
+    assert record["environment"]["cpu"][0] == "another one"
     deviation = record["seed_deviations"]["transfer/knn_top1"]
     assert deviation > 0
     copy_changed(storage, "smoke", "far", moved(by=10 * deviation))
@@ -273,7 +276,7 @@ def test_on_another_platform_seeds_decide_where_the_tolerance_does_not(storage: 
         storage / "near" / "trials" / str(number) / "reproductions",
         storage / "far" / "trials" / str(number) / "reproductions",
     )
-    result, record = reproduce(storage, f"far:{number}", "--threads", "2", "--tolerance", "0")
+    result, record = reproduce(storage, f"far:{number}", "--tolerance", "0")
     assert "fresh seeds" not in result.stderr
     assert (result.exit_code, record["first_difference"]["name"]) == (5, "transfer/knn_top1")
 
