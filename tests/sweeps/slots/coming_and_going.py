@@ -31,7 +31,7 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         first = self.cluster.add_node(num_cpus=SLOTS, num_gpus=2)
         start_ray(self.cluster.address)
         self.names = {first.node_id: "first"}
