@@ -70,9 +70,8 @@ def write_images(folder: Path, train: int) -> None:
             content, rows = encoded_block(
                 "pixels", images[here], {key: label_N[here] for key, label_N in labels.items()}
             )
-            file = f"{name}/{len(blocks):05d}.arrow"
-            storage.write(file, content)
-            blocks.append(block_record(file, content, rows))
+            blocks.append(block_record(name, len(blocks), content, rows))
+            storage.write(blocks[-1].file, content)
         counts = {key: tuple(np.bincount(label_N).tolist()) for key, label_N in labels.items()}
         splits[name] = Split(blocks=tuple(blocks), per_class=counts)
     classes = {"fine_label": tuple(map(str, range(100))), "coarse_label": tuple(map(str, range(20)))}
