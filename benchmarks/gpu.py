@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.distributed as dist
@@ -62,7 +62,7 @@ CLOSE = 0.02
 class Enlarged(Digits):
     """The digits at the size of common small images; shown as they are, since making views is work of the CPU."""
 
-    channels, image_size = 3, 32
+    inputs: ClassVar[tuple[int, ...]] = (3, 32, 32)
 
     def load(self) -> Any:
         """The images."""
@@ -91,8 +91,8 @@ def _enlarged() -> EnlargedTask:
 
 
 def _larger(split: ImageSplit) -> ImageSplit:
-    size = Enlarged.image_size
-    return ImageSplit(interpolate(split.images, (size, size)).expand(-1, 3, -1, -1).contiguous(), split.label_N)
+    size = Enlarged.inputs[1:]
+    return ImageSplit(interpolate(split.images, size).expand(-1, 3, -1, -1).contiguous(), split.label_N)
 
 
 @dataclass(frozen=True)
