@@ -70,7 +70,7 @@ MIB = 2**20
 class Pictures(Digits):
     """Stands for CIFAR-100: the sizes of its images, and none of them."""
 
-    channels, image_size, classes, source_samples = 3, 32, 100, 50_000
+    inputs, classes, source_samples = (3, 32, 32), 100, 50_000
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.schedulers import FIFOScheduler
 
 from benchmarks.one_at_a_time import OneAtATime
+from search_spaces.policies import SlotClass
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.proxy import RESOURCES, tune_config
 from sweeps.slots.slots import SlotPlan, Slots
@@ -46,7 +47,7 @@ def seconds_per_trial(clock: Clock) -> float:
 
 def through_slots(trials: int, workspace: str) -> Clock:
     clock = empty_trials(trials)
-    plan = SlotPlan(1, run_trial="benchmarks.trial_overhead:empty_trial")
+    plan = SlotPlan([SlotClass(slots=1)], run_trial="benchmarks.trial_overhead:empty_trial")
     with Slots(plan, "overhead", "1", workspace) as slots:
         run_trials(clock, FIFOScheduler(), slots)  # type: ignore[no-untyped-call]  # ray
     return clock

@@ -162,24 +162,31 @@ class Bound(Config):
         return self
 
 
-class Resources(Config):
-    """What a sweep takes of the cluster. A trial is trained by `workers` workers, and `slots` trials run at a time.
+class SlotClass(Config):
+    """Slots of one kind: how many, and what each of the `workers` of a slot has. ``auto``: as many as have room.
 
-    ``auto`` is as many slots as the cluster has room for. A trial that makes no progress for `deadline_s` seconds has
-    hung: no step, no measurement, no report. It is ended as failed, its workers are killed and started anew, and it is
-    not tried again. The default is an hour, since it must never end a trial that only takes long: training a teacher
-    that the sweep varies counts as one step. ``null`` waits for ever.
+    `gpus_per_worker` may be a share of a GPU, which belongs to one worker alone: NCCL wants a GPU for each of several.
+    `custom_per_worker` are custom resources of Ray, by which nodes of different kinds are told apart: ``{h100: 0.001}``
+    is a place on a node that was started with some ``h100``. `memory_gb` is what a worker has of the memory of its
+    device, in 1e9 bytes: a trial whose `compute/peak_bytes` is more is not trained here.
     """
 
     slots: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
     workers: int = Field(1, ge=1, le=10_000)
     cpus_per_worker: int = Field(1, ge=1, le=10_000)
     gpus_per_worker: float = Field(0, ge=0, le=1_000)
-    deadline_s: float | None = Field(3600, ge=1, le=1e9)
+    custom_per_worker: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field({}, max_length=16)
+    memory_gb: float | None = Field(None, gt=0, le=1e9)
 
-    def devices(self, slots: int) -> float:
-        """How many devices so many slots hold: GPUs, or without any a worker's share of CPUs each."""
-        return slots * self.workers * (self.gpus_per_worker or 1.0)
+    @property
+    def memory_bytes(self) -> float:
+        """What a worker has; infinite where nothing is said."""
+        return math.inf if self.memory_gb is None else 1e9 * self.memory_gb
+
+    def per_worker(self) -> dict[str, float]:
+        """What a worker asks for, by Ray's names."""
+        gpus = {"GPU": self.gpus_per_worker} if self.gpus_per_worker else {}
+        return {"CPU": self.cpus_per_worker, **gpus, **self.custom_per_worker}
 
     def slots_in(self, cpus: float, gpus: float) -> int:
         """How many slots these are where there are so many CPUs and GPUs; what is asked for, even if it has no room."""
@@ -189,3 +196,67 @@ class Resources(Config):
         if self.gpus_per_worker:
             room = min(room, gpus / (self.workers * self.gpus_per_worker))
         return max(1, int(room))
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        gpus, where = self.gpus_per_worker, {"path": "gpus_per_worker", "value": self.gpus_per_worker}
+        if gpus > 1 and gpus % 1:
+            rule = "a worker has a share of one GPU, or whole ones; write a whole number, or less than 1"
+            raise PydanticCustomError("broken_gpus", rule, where)
+        if 0 < gpus < 1 and self.workers > 1:
+            rule = "a share of a GPU is for a slot of one worker; write `workers: 1`, or `gpus_per_worker: 1`"
+            raise PydanticCustomError("shared_gpus", rule, where)
+        return self
+
+
+class Resources(SlotClass):
+    """What a sweep takes of the cluster. A trial is trained by `workers` workers, and `slots` trials run at a time.
+
+    Or slots of several `classes`, by names of your own, each of a known number and memory, such as shares of GPUs,
+    whole ones, and groups of them: a trial waits for a slot of the smallest class whose memory holds it, and has as
+    many workers as that has. One that no class holds is never drawn.
+
+    A trial that makes no progress for `deadline_s` seconds has hung: no step, no measurement, no report. It is ended as
+    failed, its workers are killed and started anew, and it is not tried again. The default is an hour, since it must
+    never end a trial that only takes long: training a teacher that the sweep varies counts as one step. ``null`` waits
+    for ever.
+    """
+
+    deadline_s: float | None = Field(3600, ge=1, le=1e9)
+    classes: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], SlotClass] = Field({}, max_length=16)
+
+    def kinds(self) -> list[SlotClass]:
+        """The classes from the one with the least memory in all to the one with the most; at least one."""
+        if self.classes:
+            return sorted(self.classes.values(), key=lambda kind: kind.workers * kind.memory_bytes)
+        return [SlotClass.model_construct(**{name: getattr(self, name) for name in SlotClass.model_fields})]
+
+    def class_of(self, workers: int, peak_bytes: float) -> int | None:
+        """The place in `kinds` of the first class of so many workers that holds a trial; None if there is none."""
+        for place, kind in enumerate(self.kinds()):
+            if kind.workers == workers and peak_bytes <= kind.memory_bytes:
+                return place
+        return None
+
+    def devices(self, slots: int) -> float:
+        """How many devices so many slots hold: GPUs, or without any a worker's share of CPUs each.
+
+        With several classes, all that they have.
+        """
+        counted = [(int(kind.slots) if self.classes else slots, kind) for kind in self.kinds()]
+        return sum(count * kind.workers * (kind.gpus_per_worker or 1.0) for count, kind in counted)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        said = [name for name in SlotClass.model_fields if getattr(self, name) != SlotClass.model_fields[name].default]
+        if self.classes and said:
+            rule = "resources are slots of one kind, or of several classes; move {name} into the classes"
+            where = {"path": said[0], "value": getattr(self, said[0]), "name": said[0]}
+            raise PydanticCustomError("two_forms", rule, where)
+        for label, kind in self.classes.items():
+            for name in ("slots", "memory_gb"):
+                if (value := getattr(kind, name)) in ("auto", None):
+                    rule = "each of several classes says how many slots it has, and what memory; give {name} a number"
+                    where = {"path": f"classes.{label}.{name}", "value": value, "name": name}
+                    raise PydanticCustomError("vague_class", rule, where)
+        return self

@@ -20,12 +20,13 @@ from search_spaces.policies import Bound, Budget, CostAware, Gp, NoStop, Resourc
 from search_spaces.presets import KEY, expand
 from search_spaces.schema import value_at
 from search_spaces.secrets import secrets_in
+from search_spaces.slot_classes import settled
 from search_spaces.space import Space
 from search_spaces.validation import faults
 from trainables.base import Config
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig, goal_metrics
-from trainables.metrics import PLANNED_METRICS
+from trainables.metrics import PEAK_BYTES, PLANNED_METRICS, TOP1
 from trainables.models.adapter import Adapter
 
 Goal = Literal["maximize", "minimize"]
@@ -101,7 +102,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> LoadedSweep:
     metric_problems = _metric_problems(document.tree, space)
     found = [*preset_problems, *file_problems, *space_problems, *metric_problems]
     if not found and file is not None and space is not None:
-        found += _unkept(file, space)
+        found += _unkept(file, space) + _homeless(file, space)
     problems = _placed(document, found)
     if problems or file is None or space is None:
         raise ConfigErrors(document.name, problems)
@@ -159,8 +160,11 @@ def _swept_yardstick(leaf: Leaf) -> Problem:
 
 
 def trial_space(trial: dict[str, Any], resources: Resources) -> Space:
-    """The space of a sweep's trials, each trained by as many workers as a slot has. Raises `ConfigErrors`."""
-    return Space.parse({**trial, "workers": resources.workers}, TrialConfig)
+    """The space of a sweep's trials, each trained by as many workers as a slot has. Raises `ConfigErrors`.
+
+    Of several classes, the one with the fewest: which class a trial is for is seen when its parameters are known.
+    """
+    return Space.parse({**trial, "workers": min(kind.workers for kind in resources.kinds())}, TrialConfig)
 
 
 def _space(tree: dict[str, Any]) -> tuple[Space | None, list[Problem]]:
@@ -191,6 +195,8 @@ def _metric_problems(tree: dict[str, Any], space: Space | None) -> list[Problem]
         return []
     if space is None:
         known = goal_metrics(TrialConfig(student=Adapter()))  # has all those of other students too
+        measures = {TOP1, *(metric.rpartition("/")[2] for metric in known)}  # other tasks have other transfer sets
+        asked = [(key, name) for key, name in asked if name.rpartition("/")[2] not in measures]
     else:
         each = [goal_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in space.corners()]
         known = tuple(goal for goal in each[0] if all(goal in metrics for metrics in each))
@@ -207,9 +213,7 @@ def _unkept(file: SweepFile, space: Space) -> list[Problem]:
     bounds = {metric: bound for metric, bound in file.constraints.items() if metric in PLANNED_METRICS}
     if not bounds:
         return []
-    draw = RandomDraw(0)
-    trees = [*space.corners(), *(space.suggest(draw) for _ in range(_SAMPLE))]
-    trials = [planned_metrics(TrialConfig.model_validate_json(json.dumps(tree))) for tree in trees]
+    trials = [planned_metrics(trial) for trial in _some_of(space)]
     found = []
     for metric, bound in bounds.items():
         values = [trial[metric] for trial in trials]
@@ -218,6 +222,27 @@ def _unkept(file: SweepFile, space: Space) -> list[Problem]:
             value = bound.model_dump(exclude_none=True)
             found.append(Problem(f"constraints.{metric}", value, rule, "loosen it, or widen the space"))
     return found
+
+
+def _homeless(file: SweepFile, space: Space) -> list[Problem]:
+    """Slots of which none holds a trial of the space, as far as its corners and a sample say."""
+    kinds = file.resources.kinds()
+    if all(kind.memory_gb is None for kind in kinds) or any(
+        settled(trial, file.resources) for trial in _some_of(space)
+    ):
+        return []
+    least = min(planned_metrics(trial)[PEAK_BYTES] for trial in _some_of(space)) / 1e9
+    rule = f"some trial must fit into a slot, and the smallest takes {least:.3g} GB of a worker (compute/peak_bytes)"
+    given = {label: kind.memory_gb for label, kind in file.resources.classes.items()} or file.resources.memory_gb
+    path = "resources.classes" if file.resources.classes else "resources.memory_gb"
+    return [Problem(path, given, rule, "give a class more memory_gb, or narrow the space")]
+
+
+def _some_of(space: Space) -> list[TrialConfig]:
+    """The corners and a sample."""
+    draw = RandomDraw(0)
+    trees = [*space.corners(), *(space.suggest(draw) for _ in range(_SAMPLE))]
+    return [TrialConfig.model_validate_json(json.dumps(tree)) for tree in trees]
 
 
 def _placed(document: Document, found: Iterable[Problem]) -> list[Problem]:

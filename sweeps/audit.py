@@ -20,7 +20,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.provenance import code_digest, environment
 from sweeps.search.planning import planned_compute
 from sweeps.search.protocol import Search, Suggestion
-from sweeps.stopping import judge
+from sweeps.stopping import Judge
 from sweeps.sweep_search import sweep_search
 from trainables.config import TrialConfig
 
@@ -84,6 +84,7 @@ class _Replay:
         self.ledger, self.file, self.found = ledger, file, found
         self.space = trial_space(file.trial, file.resources)
         self.history = History()
+        self.judge = Judge(file.stop, self.history, file.goals)
         self.search = self._rebuilt()
         self.asked: dict[int, Suggestion | None] = {}
 
@@ -111,7 +112,7 @@ class _Replay:
         elif isinstance(event, Reported) and event.verdict is not None:
             self.found.verdicts += 1
             what = f"verdict at rung {event.rung}"
-            verdict = judge(self.file.stop, self.history, self.file.goals, event)
+            verdict = self.judge(event)
             self._compare(event.trial, {what: event.verdict}, {what: verdict})
 
     def _follow(self, event: Event) -> None:

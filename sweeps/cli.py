@@ -1,7 +1,8 @@
 """The command line: submit a sweep, watch it, read what came out.
 
-Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 6 a security or integrity
-check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that only read load neither Ray nor torch.
+Exit codes: 0 done; 2 bad usage or config, nothing started; 3 finished, some trials failed; 5 a trial could not be
+reproduced; 6 a security or integrity check refused; 4, 130 and 143 (a signal) stopped, can be resumed. Commands that
+only read load neither Ray nor torch.
 """
 
 import typer
@@ -11,22 +12,27 @@ from sweeps.commands.files import methods, preview, validate
 from sweeps.commands.jobs import logs, stop, submit
 from sweeps.commands.ledger import audit, backup
 from sweeps.commands.mlflow import sync, ui
+from sweeps.commands.publish import publish
 from sweeps.commands.reading import best, front, status
+from sweeps.data.commands import app as data
 from sweeps.doctor.command import doctor
+from sweeps.manifests.command import render
+from sweeps.reproduction.command import reproduce
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split("\n")[0], rich_markup_mode=None)
 
 _COMMANDS = (
     (validate, preview, methods),
-    (run, submit, resume, stop),
-    (status, logs, front, confirm, best),
-    (sync, ui),
+    (run, submit, render, resume, stop),
+    (status, logs, front, confirm, best, reproduce),
+    (sync, ui, publish),
     (backup, audit, doctor),
 )
 
 for group in _COMMANDS:  # in the order of a sweep's life
     for command in group:
         app.command()(command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from sweeps.search.planning import planned_compute
 from sweeps.search.protocol import Search
 from sweeps.slots.state import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
-from sweeps.stopping import judge
+from sweeps.stopping import Judge
 from trainables.config import TrialConfig
-from trainables.metrics import COST_S
+from trainables.metrics import COST_S, PEAK_BYTES
 from trainables.outcomes import Verdict
 
 
@@ -68,6 +68,7 @@ class Driver:
         self.ledger, self.sweep, self.search = ledger, sweep, search
         self.at_once, self.pool, self.now = at_once, pool, now
         self.budget = in_force(sweep.budget, ledger.history)
+        self._judge = Judge(sweep.stop, ledger.history, sweep.goals)
         self.under_way: set[int] = set()
         self._ahead: Job | None = None
         self._next: Planned | None = None
@@ -135,7 +136,13 @@ class Driver:
 
     def _next_job(self) -> Job | None:
         record = self._unfinished() if self._left else self._planned()
-        return Job(record.number, record.config, record.granted) if record else None
+        return self._job(record) if record else None
+
+    def _job(self, record: TrialRecord) -> Job:
+        workers, peak_bytes = record.config.get("workers", 1), record.compute.get(PEAK_BYTES, 0.0)
+        slot_class = self.sweep.resources.class_of(workers, peak_bytes)
+        assert slot_class is not None  # the search has seen to it
+        return Job(record.number, record.config, record.granted, slot_class)
 
     def _unfinished(self) -> TrialRecord | None:
         """The first trial that an earlier driver left and that can be finished; its next attempt is charged for."""
@@ -213,6 +220,6 @@ class Driver:
         if told_before is not None and told_before.verdict is not None:  # the answer may never have arrived
             self.pool.answer(event.trial, event.rung, told_before.verdict)
             return
-        verdict = judge(self.sweep.stop, self.ledger.history, self.sweep.goals, event)
+        verdict = self._judge(event)
         self.ledger.append(event.model_copy(update={"verdict": verdict}))
         self.pool.answer(event.trial, event.rung, verdict)

@@ -31,6 +31,7 @@ class Opened(_Event):
     data_digest: str
     environment: dict[str, str]
     devices: float = 1.0  # how many it holds until it lets go; older ledgers do not say
+    patch: str | None = None  # SHA-256 of what its code has over its commit (`sweeps.reproduction.code_state`)
 
     @property
     def key(self) -> str:

@@ -1,11 +1,12 @@
 """The front of a sweep: the complete trials that no other complete trial beats, and which of them to take."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+import moocore
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 
 from sweeps.constraints import Constraints, kept
@@ -18,6 +19,9 @@ Goal = Literal["maximize", "minimize"]
 #: says something of its point together with others only.
 REPLICATE = "replicate"
 
+#: Trials that set the point up to which a hypervolume is measured.
+REFERENCE = 10
+
 #: Metric names in order of importance, and which way each is better.
 Goals = Mapping[str, Goal]
 
@@ -27,13 +31,27 @@ def front(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints)
 
     Sorted by the first minimised goal, or else by the first goal, best first; then by number. Trials with equal values
     are all kept. A pruned or failed trial never stands on the front, whatever it reached: it was not trained to the
-    end. Nor does one that repeats another (`REPLICATE`). Takes 0.8 s for 10,000 trials.
+    end. Nor does one that repeats another (`REPLICATE`).
     """
     candidates = [trial for trial in trials if _is_candidate(trial, goals) and kept(constraints, trial.metrics)]
-    study = _scratch_study(list(goals.values()))
-    study.add_trials(optuna.trial.create_trial(values=[trial.metrics[goal] for goal in goals]) for trial in candidates)
-    chosen = [candidates[best.number] for best in study.best_trials]
+    if not candidates:
+        return []
+    unbeaten = moocore.is_nondominated(_costs(candidates, goals), keep_weakly=True)
+    chosen = [trial for trial, stands in zip(candidates, unbeaten, strict=True) if stands]
     return sorted(chosen, key=lambda trial: (_order(trial, goals), trial.number))
+
+
+def hypervolume(front: Sequence[TrialRecord], ended: Iterable[TrialRecord], goals: Goals) -> float:
+    """How much a front dominates, in the product of the units of its goals; 0 for an empty one.
+
+    Up to the worst value of each goal among the first `REFERENCE` trials of `ended` that are complete: a point that
+    stays, so that it only grows from then on. What lies beyond counts nothing.
+    """
+    known = (trial for trial in ended if _is_candidate(trial, goals))
+    first = list(itertools.islice(known, REFERENCE))
+    if not front or not first:
+        return 0.0
+    return float(moocore.hypervolume(_costs(front, goals), ref=_costs(first, goals).max(axis=0)))
 
 
 def knee(front: Sequence[TrialRecord], goals: Goals) -> TrialRecord:
@@ -80,13 +98,9 @@ def _is_candidate(trial: TrialRecord, goals: Goals) -> bool:
     return own and all(math.isfinite(trial.metrics.get(goal, math.nan)) for goal in goals)
 
 
-def _scratch_study(directions: list[Goal]) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study that lives for one call need not be announced
-    try:
-        return optuna.create_study(directions=list(directions))
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+def _costs(trials: Sequence[TrialRecord], goals: Goals) -> NDArray[np.float64]:
+    """The goals of trials, (N, goals), all to be minimised."""
+    return np.array([[_signed(trial.metrics[goal], way) for goal, way in goals.items()] for trial in trials])
 
 
 def _signed(value: float, way: Goal) -> float:

@@ -1,5 +1,9 @@
-"""What a sweep looks like while it runs: a live table on a terminal, one line per event anywhere else."""
+"""What a sweep looks like while it runs: a live table on a terminal, one line per event anywhere else.
 
+With ``SWEEPS_LOG_FORMAT=json`` the lines are log records (`trainables.json_log`), also on a terminal.
+"""
+
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +18,11 @@ from sweeps.front import Goals
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.tables import quantity, sweep_panel
+from trainables import json_log
 from trainables.metrics import collapsed
+
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.INFO)
 
 _INTERVAL_S = 0.5
 
@@ -44,7 +52,8 @@ class LiveView:
         self._shown: Mapping[int, str] = {}
         self._training = False
         self._leave = threading.Event()
-        follow: Callable[[], None] = self._draw if self._console.is_terminal else self._print
+        draws = self._console.is_terminal and not json_log.wanted()
+        follow: Callable[[], None] = self._draw if draws else self._print
         self._thread = threading.Thread(target=follow, name="live-view", daemon=True)
 
     def __enter__(self) -> "LiveView":
@@ -82,11 +91,18 @@ class LiveView:
         while not last:
             last = self._leave.wait(_INTERVAL_S)
             for slot, line in self._news_of_slots():
-                self._console.print(f"{datetime.now():%H:%M:%S} slot {slot} {line}", markup=False, highlight=False)
+                self._say(datetime.now(), f"slot {slot} {line}")
             for at, event in self._news():
                 line = event_line(event, self._goals)
                 if line:
-                    self._console.print(f"{at:%H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True)
+                    self._say(at, line, event)
+
+    def _say(self, at: datetime, line: str, event: Event | None = None) -> None:
+        if json_log.wanted():
+            ids = {name: value for name in ("trial", "attempt") if (value := getattr(event, name, None)) is not None}
+            _LOG.info(line, extra={"sweep": self._ledger.sweep, **ids})
+        else:
+            self._console.print(f"{at:%H:%M:%S} {line}", markup=False, highlight=False, soft_wrap=True)
 
     def _news_of_slots(self) -> list[tuple[int, str]]:
         """What slots do since the last look, while no trial has started."""

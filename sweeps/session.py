@@ -1,5 +1,6 @@
 """One driver's hold on a sweep, from its claim on the ledger to the last record: what `run` and `resume` do."""
 
+import math
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.provenance import code_digest, environment
 from sweeps.refusals import Refusal
+from sweeps.reproduction.code_state import keep_patch
 from sweeps.results import Results
 from sweeps.signals import Interrupted, Signals, listening
 from sweeps.slots.address import HERE, RayAt
@@ -34,8 +36,10 @@ from sweeps.tracking.mirror import MlflowWriter, Tracking
 from sweeps.tracking.of_sweep import tracking
 from sweeps.tracking.uri import tracking_uri
 from sweeps.watch import watched
+from trainables import json_log
 from trainables.evidence import Task
 from trainables.outcomes import DamagedFile, NewerFile, StorageFull
+from trainables.storage import Storage
 
 NO_MORE: Mapping[str, float] = MappingProxyType({})
 
@@ -103,6 +107,7 @@ def drive(
     `Refusal` for a budget that is none, `Interrupted`, and `Stopped` when slots or Tune cannot go on, storage is full
     or the budget does not let end what was begun. After these two Ray runs on until the process ends.
     """
+    json_log.start(sweep=sweep)
     with Ledger.open(results.ledger(sweep)) as ledger:
         mirror = tracking(ledger.sweep, ledger.spec, results)  # refused before it is claimed
         fence = ledger.claim()
@@ -113,7 +118,7 @@ def drive(
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
             raise Stopped(_out_of_time(sweep))
-        hold = _Hold(ledger, fence)
+        hold = _Hold(ledger, fence, Storage(results.folder(sweep)))
         with listening(lambda: hold.close("interrupted")) as signals:
             return _held(
                 hold,
@@ -129,13 +134,13 @@ def drive(
 class _Hold:
     """A driver's session: its data, which is loaded from now on, its first record and its last."""
 
-    def __init__(self, ledger: Ledger, fence: int) -> None:
-        self.ledger, self.fence = ledger, fence
+    def __init__(self, ledger: Ledger, fence: int, folder: Storage) -> None:
+        self.ledger, self.fence, self.folder = ledger, fence, folder
         self.loading = ThreadPoolExecutor(1).submit(Described.by, ledger)
 
     def open(self, devices: float) -> None:
         """The first record of the session."""
-        self.ledger.append(_opened(self.fence, self.loading.result().task, devices))
+        self.ledger.append(_opened(self.fence, self.loading.result().task, devices, keep_patch(self.folder)))
 
     def close(self, reason: Reason) -> None:
         """The last record; one that a signal ends as it begins has its first here, too, if its data is known by now."""
@@ -214,16 +219,15 @@ def _cut(sweep: str, cut: Sequence[int]) -> str:
 
 def _check_room(resources: Resources) -> None:
     """What every slot needs at once, against this machine: slots that wait for each other would train nothing."""
-    slots = 1 if resources.slots == "auto" else resources.slots
-    for name, each, there in (
-        ("cpus", resources.cpus_per_worker, os.cpu_count() or 1),
-        ("gpus", resources.gpus_per_worker, torch.cuda.device_count()),
-    ):
-        needed = slots * resources.workers * each
+    kinds = [(1 if kind.slots == "auto" else kind.slots, kind) for kind in resources.kinds()]
+    for name, there in (("cpus", os.cpu_count() or 1), ("gpus", torch.cuda.device_count())):
+        each = [(slots, kind.workers, getattr(kind, f"{name}_per_worker")) for slots, kind in kinds]
+        needed = sum(math.prod(factors) for factors in each)
         if needed > there:
+            told = " and ".join(f"{slots} slots x {workers} workers x {of:g} {name}" for slots, workers, of in each)
             raise Refusal(
-                f"slots run at the same time, and {slots} slots x {resources.workers} workers x {each:g} {name} are "
-                f"{needed:g} {name}, where this machine has {there}. Lower slots, workers or {name}_per_worker"
+                f"slots run at the same time, and {told} are {needed:g} {name}, where this machine has {there}. Lower "
+                f"slots, workers or {name}_per_worker"
             )
 
 
@@ -247,7 +251,7 @@ def _start(hold: _Hold, ray_at: RayAt, accept_changed_code: bool, signals: Signa
         raise
 
 
-def _opened(fence: int, task: Task, devices: float) -> Opened:
+def _opened(fence: int, task: Task, devices: float, patch: str | None) -> Opened:
     return Opened(
         fence=fence,
         host=socket.gethostname(),
@@ -256,6 +260,7 @@ def _opened(fence: int, task: Task, devices: float) -> Opened:
         data_digest=task.digest,
         environment=environment(),
         devices=devices,
+        patch=patch,
     )
 
 

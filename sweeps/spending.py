@@ -27,6 +27,9 @@ _HOUR_S = 3600.0
 #: Sums of shares are inexact: a cap that is the exact total of a grid must bear its last trial.
 _ROUNDING = 1e-9
 
+#: Trials from which it is told how long one takes: it is asked before each one, and must not take longer as they grow.
+_NEWEST = 200
+
 
 def in_force(budget: Budget, history: History) -> Budget:
     """A file's budget, with what the sweep was given since."""
@@ -68,7 +71,7 @@ def used(budget: Budget, history: History, now: datetime | None = None) -> dict[
 
 def begun(history: History, metric: str) -> float:
     """How much of a planned metric was begun by all trials, with what was begun again."""
-    return math.fsum(trial.compute.get(metric, 0.0) * trial.begun for trial in history.trials.values())
+    return history.begun.get(metric, 0.0)
 
 
 def seconds_left(budget: Budget, history: History, now: datetime) -> float:
@@ -93,22 +96,25 @@ def without_room(
 
     Kept back is what the trials that are under way, `kept`, have still to begin.
     """
-    reserved = [(trial.compute, 1 - trial.paid) for trial in kept if not trial.stopped]
-    for cap, limit in budget.caps().items():
-        if metric := MODELLED.get(cap):
-            back = math.fsum(planned.get(metric, 0.0) * rest for planned, rest in reserved)
-            if begun(history, metric) + back + compute.get(metric, 0.0) * share > limit * (1 + _ROUNDING):
-                return cap
+    limits = {cap: limit for cap, limit in budget.caps().items() if cap in MODELLED}
+    reserved = [(trial.compute, 1 - trial.paid) for trial in kept if not trial.stopped] if limits else []
+    for cap, limit in limits.items():
+        metric = MODELLED[cap]
+        back = math.fsum(planned.get(metric, 0.0) * rest for planned, rest in reserved)
+        if begun(history, metric) + back + compute.get(metric, 0.0) * share > limit * (1 + _ROUNDING):
+            return cap
     return None
 
 
 def expected_seconds(history: History, cost_s: float) -> float:
     """How long a trial of this modelled cost may take: 0 while none has ended.
 
-    A constant and a rate, fitted to the trials that one attempt brought to their end (non-negative least squares), as
-    trials that cost little still have to be evaluated; times the most by which one of them took longer than that.
+    A constant and a rate, fitted to the newest trials that one attempt brought to their end (non-negative least
+    squares), as trials that cost little still have to be evaluated; times the most by which one of them took longer
+    than that.
     """
-    seen = [(trial, len(trial.attempts)) for trial in history.trials.values() if trial.state in ("complete", "pruned")]
+    newest = history.ended[-_NEWEST:]
+    seen = [(trial, len(trial.attempts)) for trial in newest if trial.state in ("complete", "pruned")]
     costs, seconds = [], []
     for trial, attempts in seen:
         if attempts == 1 and trial.ended:

@@ -6,12 +6,13 @@ one would have.
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import moocore
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from search_spaces.policies import Asha, NonDominated, NoStop, StopConfig
 from sweeps.events import Reported
@@ -20,34 +21,49 @@ from sweeps.ledger.history import History, TrialRecord
 from trainables.outcomes import Verdict
 
 
-def judge(rule: StopConfig, history: History, goals: Goals, report: Reported) -> Verdict:
-    """The verdict on a trial that reports at a rung, given every trial that reached this rung before it."""
-    if isinstance(rule, NoStop) or report.fidelity >= 1:
-        return "continue"
-    own = _values(history.trials[report.trial], report.metrics, goals)
-    others = [
-        _values(trial, trial.reports[report.rung].metrics, goals)
-        for trial in history.trials.values()
-        if report.rung in trial.reports and trial.number != report.trial
-    ]
-    return keeps(rule, own, others)
+class Judge:
+    """The verdicts of a rule on the reports of a sweep, given its history, which goes on to grow."""
+
+    def __init__(self, rule: StopConfig, history: History, goals: Goals) -> None:
+        self.rule, self.history, self.goals = rule, history, goals
+        self._known: dict[int, tuple[array[int], array[float]]] = {}  # by rung: numbers of trials, and their values
+
+    def __call__(self, report: Reported) -> Verdict:
+        """The verdict on a trial that reports at a rung, given every trial that reached this rung before it."""
+        if isinstance(self.rule, NoStop) or report.fidelity >= 1:
+            return "continue"
+        own = _values(self.history.trials[report.trial], report.metrics, self.goals)
+        return keeps(self.rule, own, self._others(report))
+
+    def _others(self, report: Reported) -> NDArray[np.float64]:
+        """The values (N, goals) of all others at the rung, in the order of their trials; each is worked out once."""
+        numbers, values = self._known.setdefault(report.rung, (array("q"), array("d")))
+        for trial in self.history.at_rung[report.rung][len(numbers) :]:
+            numbers.append(trial.number)
+            values.extend(_values(trial, trial.reports[report.rung].metrics, self.goals))
+        number_N = np.array(numbers, dtype=np.int64)
+        order = np.argsort(number_N, kind="stable")
+        values_NG = np.array(values, dtype=np.float64).reshape(-1, len(self.goals))
+        others: NDArray[np.float64] = values_NG[order[number_N[order] != report.trial]]
+        return others
 
 
-def keeps(rule: StopConfig, own: Sequence[float], others: Sequence[Sequence[float]]) -> Verdict:
+def keeps(rule: StopConfig, own: Sequence[float], others: ArrayLike) -> Verdict:
     """The verdict of a rule on the values of one trial beside those of all others at its rung.
 
     Each has one value for each goal, in the order of the goals, all to be minimised; infinity is the worst.
     """
-    reached = len(others) + 1
+    values = np.concatenate([[own], np.reshape(np.asarray(others, dtype=np.float64), (-1, len(own)))])
+    reached = len(values)
     match rule:
         case NoStop():
             return "continue"
         case NonDominated():
             if reached < rule.minimum:
                 return "continue"
-            place, kept = _place_by_dominance(np.array([own, *others])), math.ceil(rule.keep * reached)
+            place, kept = _place_by_dominance(values), math.ceil(rule.keep * reached)
         case Asha():
-            place, kept = sum(other[0] < own[0] for other in others), math.ceil(reached / rule.reduction)
+            place, kept = int((values[1:, 0] < own[0]).sum()), math.ceil(reached / rule.reduction)
         case _:
             assert_never(rule)
     return "continue" if place < kept else "stop"

@@ -19,6 +19,7 @@ from sweeps.ledger.history import TRIAL_STATES, History, TrialRecord
 from sweeps.spending import in_force, seconds_left, used
 from trainables.metrics import (
     BYTES,
+    COMMUNICATED_BYTES,
     COST_S,
     DEVICE_SECONDS,
     FLOPS,
@@ -37,7 +38,7 @@ FLAG = "(collapsed)"
 _STATE_STYLES = {"waiting": "dim", "running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
 
 #: Metrics with a unit; the others are shares.
-_UNITS = {COST_S: "s", DEVICE_SECONDS: "s", BYTES: "B", PEAK_BYTES: "B"}
+_UNITS = {COST_S: "s", DEVICE_SECONDS: "s", BYTES: "B", PEAK_BYTES: "B", COMMUNICATED_BYTES: "B"}
 _UNITS |= dict.fromkeys((FLOPS, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED), "FLOP")
 _PREFIXES = {1e15: "P", 1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 

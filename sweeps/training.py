@@ -8,6 +8,7 @@ import torch
 
 from sweeps.described import Described
 from sweeps.driver import Driver
+from sweeps.gauges import Gauges
 from sweeps.ledger.store import Ledger
 from sweeps.live import LiveView
 from sweeps.results import Results
@@ -41,7 +42,13 @@ def train(
         search = sweep_search(ledger.spec, sweep.space, sweep.file, ledger.history.trials)
         driver = Driver(ledger, sweep.file, search, slots.plan.slots, SlotPool(slots))
         load_teacher(sweep.example.teacher, sweep.task, Storage(results.absolute).folder(TEACHERS))
-        run_trials(DriverSearcher(driver, check), DriverScheduler(driver), slots)
+        gauges = Gauges(ledger.sweep, ledger.history, sweep.file, slots.plan.slots)
+
+        def look() -> None:
+            check()
+            gauges.tell()
+
+        run_trials(DriverSearcher(driver, look), DriverScheduler(driver), slots)
         return driver.cut
 
 
@@ -49,11 +56,9 @@ def plan(sweep: Described) -> SlotPlan:
     """The slots of a sweep in the Ray that is there: as many as there is room for, if the file says ``auto``."""
     resources = sweep.file.resources
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    cpus, gpus = there.get("CPU", 0), there.get("GPU", 0)
     return SlotPlan(
-        slots=resources.slots_in(there.get("CPU", 0), there.get("GPU", 0)),
-        workers=resources.workers,
-        cpus_per_worker=resources.cpus_per_worker,
-        gpus_per_worker=resources.gpus_per_worker,
+        kinds=[kind.model_copy(update={"slots": kind.slots_in(cpus, gpus)}) for kind in resources.kinds()],
         deadline_s=resources.deadline_s,
         prepare=PREPARE_FUNCTION,
         example=sweep.example.to_json(),

@@ -4,6 +4,7 @@ Tune ends no trial: every one ends by an event of its own (`sweeps.slots.proxy`)
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -25,7 +26,7 @@ class SlotPool:
 
     def submit_ahead(self, job: Job) -> None:
         """Have the next trial wait for a slot."""
-        self._pool.submit_ahead.remote(job.trial, job.config, job.attempt)
+        self._pool.submit_ahead.remote(**asdict(job))
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         """Give the verdict to the worker that waits for it."""

@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+Misfit = tuple[str, Any, str, str]
+"""A rule that a config breaks: the path of the field, its value, the rule and the fix."""
+
 
 class Config(BaseModel):
     """A frozen record that refuses unknown keys, NaN and infinity, and silent conversions.

@@ -20,9 +20,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from trainables.communication import step_sent_bytes
 from trainables.config import TrialConfig
 from trainables.device import Device
-from trainables.metrics import BYTES, COST_S, FLOPS, PEAK_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED
+from trainables.metrics import (
+    BYTES,
+    COMMUNICATED_BYTES,
+    COST_S,
+    FLOPS,
+    PEAK_BYTES,
+    TEACHER_FLOPS,
+    TEACHER_FLOPS_AMORTISED,
+)
 from trainables.models import ModelConfig
 from trainables.protocols import Operation, Shapes
 
@@ -68,7 +77,8 @@ def planned_metrics(config: TrialConfig, trials: int = 1) -> dict[str, float]:
     """Full cost of a trial by metric name (`trainables.metrics.PLANNED_METRICS`); nothing is trained for it.
 
     An upper bound where a policy may draw fewer negatives while the trial runs. The teacher's FLOPs are what the trial
-    spends on it in training, and, amortised, these and its part in filling a cache that `trials` share.
+    spends on it in training, and, amortised, these and its part in filling a cache that `trials` share. Peak bytes are
+    those of one worker, and so is what is communicated: sent in all steps.
     """
     meter = Meter(config.device)
     shapes = config.shapes()
@@ -79,6 +89,7 @@ def planned_metrics(config: TrialConfig, trials: int = 1) -> dict[str, float]:
     return {
         **meter.metrics(),
         PEAK_BYTES: float(_peak_bytes(config, shapes)),
+        COMMUNICATED_BYTES: config.steps * step_sent_bytes(config) if config.workers > 1 else 0.0,
         TEACHER_FLOPS: float(marginal),
         TEACHER_FLOPS_AMORTISED: marginal + fill / trials,
     }
@@ -171,14 +182,16 @@ def _linear(batch: int, inputs: int, outputs: int) -> "Layer":
 
 
 def _peak_bytes(config: TrialConfig, shapes: Shapes) -> int:
-    """Weights (the student's with gradient and momentum), the memory, activations kept for backward, and scores."""
-    objective = config.objective
-    activations = sum(layer.output_bytes for layer in _student_layers(config, shapes.batch))
+    """Of one worker: weights (the student's with gradient and momentum), the memory, which each has whole, and, of its
+    share of the batch, activations kept for backward, and scores.
+    """
+    objective, batch = config.objective, shapes.batch // config.workers
+    activations = sum(layer.output_bytes for layer in _student_layers(config, batch))
     weights = 3 * _weight_bytes(config.student, config.student_inputs())
     if not config.teacher_cache:
         weights += _weight_bytes(config.teacher.model, config.task_inputs())
     drawn = objective.draws and shapes.mode != "full"
-    pairs = shapes.batch * (1 + (shapes.negatives if drawn else shapes.rows))
+    pairs = batch * (1 + (shapes.negatives if drawn else shapes.rows))
     memory = config.memory.resident_bytes(shapes, objective.sides) if objective.sides else 0
     return weights + activations + memory + objective.sides * pairs * (_FLOAT_BYTES + 8)
 
@@ -234,7 +247,7 @@ def _extrapolated(two: Layer, three: Layer, beyond: int) -> Layer:
 
 
 def _products(model: ModelConfig, inputs: tuple[int, ...], batch: int, generates: bool) -> list[Layer]:
-    network, images, counter = _built(model, inputs), torch.zeros(batch, *inputs, device="cpu"), _LayerCounter()
+    network, images, counter = _built(model, inputs), model.blank(batch, inputs), _LayerCounter()
     with torch.enable_grad(), counter:  # whoever asks: the layers must know which operands want a gradient
         features = network(images)
         if generates:

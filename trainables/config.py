@@ -12,7 +12,7 @@ from trainables.device import Device
 from trainables.evaluation import Evaluation
 from trainables.memory import MemoryConfig
 from trainables.memory.bank import Bank
-from trainables.metrics import PLANNED_METRICS, gain_metric, transfer_metric
+from trainables.metrics import PLANNED_METRICS, TOP1, gain_metric, transfer_metric
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
 from trainables.negatives import NegativesConfig
@@ -84,12 +84,12 @@ class TrialConfig(Config):
         )
 
     def task_inputs(self) -> tuple[int, ...]:
-        """The shape of one image."""
-        return (self.task.channels, self.task.image_size, self.task.image_size)
+        """The shape of one sample of the task."""
+        return self.task.inputs
 
     def student_inputs(self) -> tuple[int, ...]:
         """The shape of what the student reads: an image, or the features of the teacher."""
-        return self.task_inputs() if self.student.reads == "images" else (self.teacher_width(),)
+        return (self.teacher_width(),) if self.student.reads == "features" else self.task_inputs()
 
     def student_width(self) -> int:
         """F of the student."""
@@ -156,6 +156,8 @@ def goal_metrics(config: TrialConfig) -> tuple[str, ...]:
 
 def _transfer_metrics(config: TrialConfig) -> Iterator[str]:
     for transfer_set in config.task.transfer_names:
+        if "logits" in config.objective.reads and transfer_set in config.task.known_names:
+            yield transfer_metric(transfer_set, TOP1)
         for probe in config.evaluation.probes():
             for measure in probe.measures:
                 metric = transfer_metric(transfer_set, measure)

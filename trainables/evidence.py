@@ -1,20 +1,87 @@
 """The contracts of tasks and probes: what is distilled on, and what generalisation is measured on, and how.
 
-A member of these families imports this page and no other family. Shape suffixes as in `trainables.protocols`.
+A member of these families imports this page and no other family. Shape suffixes as in `trainables.protocols`. What a
+task shows are images, but for tasks that give tokens or vectors: these stand wherever these pages say images.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
+
+from trainables.base import Config, Misfit
+
+#: What a task shows: images in [0, 1]; tokens, int64, counted from 1, with 0 behind the end; or vectors.
+Given = Literal["images", "tokens", "vectors"]
+
+
+class TaskMember(Config):
+    """The config of a task: what is known of it before any data is loaded."""
+
+    gives: ClassVar[Given] = "images"
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The shape of one sample: (channels, height, width), (tokens,) or (D,)."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> int:
+        """C: source classes."""
+        raise NotImplementedError
+
+    @property
+    def source_samples(self) -> int:
+        """Samples that distillation sees."""
+        raise NotImplementedError
+
+    @property
+    def target_samples(self) -> int:
+        """Samples that the probes of the first transfer set learn from."""
+        raise NotImplementedError
+
+    @property
+    def transfer_names(self) -> tuple[str, ...]:
+        """The names of the transfer sets, in their order."""
+        raise NotImplementedError
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """Those that are labelled by the source's classes, so that a student's own classifier can be judged on them."""
+        return ()
+
+    @property
+    def readers(self) -> int:
+        """Threads that read its samples ahead of training; 0 where they are at hand."""
+        return 0
+
+    @property
+    def vocabulary(self) -> int:
+        """Different tokens, of a task that gives such."""
+        return 0
+
+    def misfits(self) -> Iterator[Misfit]:
+        """What keeps the task from being loaded, as far as that can be told without loading it."""
+        yield from ()
+
+    def load(self) -> "Task":
+        """The data. Loaded once per process."""
+        raise NotImplementedError
+
+
+class Inputs(Protocol):
+    """Samples that are picked by their numbers: a tensor, or what reads them when they are asked for."""
+
+    def __getitem__(self, sample_B: Tensor, /) -> Tensor:
+        """(B,) to (B, *inputs)."""
 
 
 @dataclass(frozen=True)
 class ImageSplit:
     """Images (N, channels, height, width) in [0, 1], and their labels."""
 
-    images: Tensor
+    images: Inputs
     label_N: Tensor
 
 

@@ -18,6 +18,9 @@ EVALUATION_SEED = stream_seed(0, "evaluation")
 
 SPLITS = ("train", "validation", "test")
 
+#: Source samples that probes are shown, at most: all of them, or as many at even distances.
+_SOURCE_SHOWN = 10_000
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -37,6 +40,8 @@ class ImageSet:
 @dataclass(frozen=True)
 class EvaluationSets:
     """What every trial of a task is measured on: the source as it is and under one view, and splits to transfer to.
+
+    Of a large source both are a part, the same for all.
 
     Splits of two transfer sets that are one object are one set here.
     """
@@ -70,7 +75,17 @@ def evaluation_sets(task: Task) -> EvaluationSets:
             shown = getattr(transfer_set, split)
             image_set = ImageSet(f"{name}.{split}", shown.label_N, shown.images.__getitem__)
             transfer[name][split] = known.setdefault(id(shown), image_set)
-    return EvaluationSets(plain(task), view(task, 0, EVALUATION_SEED), transfer)
+    return EvaluationSets(_part(plain(task)), _part(view(task, 0, EVALUATION_SEED)), transfer)
+
+
+def _part(image_set: ImageSet) -> ImageSet:
+    """The set, or samples at even distances."""
+    samples = len(image_set)
+    if samples <= _SOURCE_SHOWN:
+        return image_set
+    chosen = torch.arange(_SOURCE_SHOWN) * samples // _SOURCE_SHOWN
+    images = image_set.images
+    return ImageSet(f"{image_set.name}.part", image_set.label_N[chosen], lambda sample_B: images(chosen[sample_B]))
 
 
 def shown_in(config: TrialConfig, task: Task, epoch: int) -> tuple[ImageSet, ImageSet]:

@@ -4,7 +4,9 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,11 +15,12 @@ from torch import Tensor
 from trainables.checkpoint import Checkpoints
 from trainables.compute import Meter
 from trainables.config import TrialConfig
+from trainables.datasets.ahead import ahead
 from trainables.evidence import Task
 from trainables.image_sets import ImageSet, evaluation_sets, plain, shown_in, training_sets
 from trainables.measure import Measurements
 from trainables.metrics import DEVICE_SECONDS, TRAIN_LOSS
-from trainables.outcomes import Outcome, Report, RungReport, TrialFailure
+from trainables.outcomes import Leaving, Outcome, Report, RungReport, TrialFailure
 from trainables.placement import CPU, sent, training_device
 from trainables.protocols import World
 from trainables.randomness import torch_stream
@@ -109,7 +112,8 @@ def distil(
     `report` is called at every rung, also again at the rung that a resumed trial had reached: its answer may not have
     arrived. `device` is where it is trained; no step waits for it (but those of a memory of prototypes or replay, of a
     bank that does not keep every sample, of a policy that asks for estimates, and of embeddings too wide for the GPU's
-    kernel). Raises `TrialFailure` with the step if the loss is not finite, and if no checkpoint of several is whole.
+    kernel). Raises `TrialFailure` with the step if the loss is not finite, and if no checkpoint of several is whole;
+    `Leaving` after a checkpoint of the step that it had reached, when a worker is about to be taken away.
     """
     world = world or SingleWorld()
     if world.size != config.workers:
@@ -118,6 +122,16 @@ def distil(
             f"the trial wants `workers: {config.workers}`, but has {world.size}; give it that many",
         )
     return _Trial(config, task, teacher, checkpoints, report, world, device).run()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a step is shown of one image set, and of another where it reads a second view."""
+
+    sample_B: Tensor
+    shown: ImageSet
+    images: Tensor
+    second_images: Tensor | None
 
 
 class _Trial:
@@ -135,6 +149,7 @@ class _Trial:
         self.checkpoints, self.report, self.world = checkpoints, report, world
         self.training = TrainingStep(config).to(device)
         self.label_N = task.source.label_N.to(device)
+        self.reads: Iterator[_Read] = iter(())  # of the steps up to the next rung
         self.losses: list[Tensor] = []  # of the last steps, not looked at yet
         self.optimizer = config.optimizer.build(self.training.parameters())
         self.meter = Meter(config.device)
@@ -146,9 +161,11 @@ class _Trial:
         for rung, rung_step in enumerate(self.config.rung_steps()):
             if rung_step < self.progress.step:
                 continue
-            self._train_until(rung_step)
+            steps = range(self.progress.step, rung_step)
+            with closing(ahead(self._read, steps, self.config.task.readers)) as self.reads:
+                self._train_until(rung_step)
             fidelity = rung_step / self.config.steps
-            measured = self.measurements.of(self._features)
+            measured = self.measurements.of(self._features, self.training.classified)
             metrics = self._rung_metrics() | measured.quick()
             verdict = self.report(RungReport(rung, rung_step, fidelity, metrics))
             if verdict == "stop" and fidelity < 1:
@@ -166,6 +183,9 @@ class _Trial:
         if self.device.type == "cuda":
             self.training.capture()
         while self.progress.step < rung_step:
+            if self.world.leaving():
+                self._save(began)
+                raise Leaving
             try:
                 self._step(self.progress.step)
             except Exception:
@@ -174,6 +194,14 @@ class _Trial:
             self.progress.step += 1
             if len(self.losses) == _CHECK_EVERY:
                 self._check_losses()
+        self._save(began)
+
+    def _save(self, began: float) -> None:
+        """A checkpoint of what was trained since `began`, on the clock of `time.perf_counter`.
+
+        Another than that of a rung changes nothing of what follows, but that the statistics of batch normalisation are
+        averaged once more, where there are several workers.
+        """
         self._check_losses()
         self._agree_on_statistics()
         self.progress.device_seconds += time.perf_counter() - began
@@ -183,7 +211,7 @@ class _Trial:
     def _step(self, step: int) -> None:
         if step in self.config.estimate_steps():
             self._estimate(step)
-        samples = self._samples(step)
+        samples = self._samples(next(self.reads))
         self.optimizer.learning_rate = self.config.optimizer.learning_rate_at(step, self.config.steps)
         taken = self.training(samples, step, self.world)
         self.optimizer.zero_grad()
@@ -195,19 +223,23 @@ class _Trial:
         self.training.commit(taken)
         self.training.charge(self.meter, taken)
 
-    def _samples(self, step: int) -> Samples:
-        """This worker's share of a step."""
+    def _read(self, step: int) -> _Read:
+        """This worker's share of a step, in the memory of the host; by whichever thread, ahead of the step."""
         sample_B, epoch = self._batch(step)
         first, second = shown_in(self.config, self.task, epoch)
         twice = "second_view" in self.config.objective.reads
-        second_images = sent(second.images(sample_B), self.device) if twice else None
-        return Samples(sent(sample_B, self.device), self._shown(first, sample_B), self.label_N, second_images)
+        return _Read(sample_B, first, first.images(sample_B), second.images(sample_B) if twice else None)
 
-    def _shown(self, image_set: ImageSet, sample_B: Tensor) -> Shown:
+    def _samples(self, read: _Read) -> Samples:
+        """This worker's share of a step."""
+        second_images = None if read.second_images is None else sent(read.second_images, self.device)
+        return Samples(sent(read.sample_B, self.device), self._shown(read), self.label_N, second_images)
+
+    def _shown(self, read: _Read) -> Shown:
         """Images, and what the teacher makes of them: the one place where training asks for that."""
-        images = sent(image_set.images(sample_B), self.device)
+        images = sent(read.images, self.device)
         kept = self.config.teacher_cache
-        outputs = self.teacher.rows(image_set, sample_B) if kept else ask(self.teacher.network, images)
+        outputs = self.teacher.rows(read.shown, read.sample_B) if kept else ask(self.teacher.network, images)
         return Shown(images, outputs.on(self.device))
 
     def _features(self, shown: Shown) -> Tensor:

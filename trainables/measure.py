@@ -8,14 +8,16 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.evidence import Evidence, Features, Probe, Score, Task
-from trainables.image_sets import ImageSet, evaluation_sets
-from trainables.metrics import gain_metric, on_test, transfer_metric
+from trainables.image_sets import ImageSet, evaluation_sets, every_sample
+from trainables.metrics import TOP1, gain_metric, on_test, transfer_metric
 from trainables.outcomes import TrialFailure
-from trainables.teacher import Shown
+from trainables.teacher import Shown, rows_at_once
 from trainables.teacher_cache import TeacherCache
 
 #: Features (N, F) of what it is shown, in evaluation mode.
 Network = Callable[[Shown], Tensor]
+#: Logits (N, C) of features (N, F): the classifier that a student was trained with.
+Classifier = Callable[[Tensor], Tensor]
 
 Known = TypeVar("Known")
 
@@ -26,19 +28,27 @@ class Measurements:
     def __init__(self, config: TrialConfig, task: Task, teacher: TeacherCache) -> None:
         self.config, self.teacher = config, teacher
         self.sets = evaluation_sets(task)
-        self._raw = None if config.student.reads == "images" else Measured(self, lambda shown: shown.teacher.features)
+        reads_features = config.student.reads == "features"
+        self._raw = Measured(self, lambda shown: shown.teacher.features) if reads_features else None
 
-    def of(self, student: Network) -> "Measured":
-        """The measures of a student as it is now; where it reads the teacher's features, with what it gains on them."""
-        return Measured(self, student, self._raw)
+    def of(self, student: Network, classifier: Classifier | None = None) -> "Measured":
+        """The measures of a student as it is now; where it reads the teacher's features, with what it gains on them.
+
+        With its own `classifier`, its accuracy too on sets that are labelled by the source's classes.
+        """
+        return Measured(self, student, self._raw, classifier)
 
 
 class Measured:
     """One student at one time: its features of a set, and what is fitted on them, are worked out once."""
 
-    def __init__(self, of: Measurements, student: Network, raw: "Measured | None" = None) -> None:
+    def __init__(
+        self, of: Measurements, student: Network, raw: "Measured | None" = None, classifier: Classifier | None = None
+    ) -> None:
         self.sets, self.teacher, self.student, self.raw = of.sets, of.teacher, student, raw
-        self.probes = of.config.evaluation.probes()
+        self.probes, self.classifier = of.config.evaluation.probes(), classifier
+        self.rows_at_once = rows_at_once(of.config.task.inputs)
+        self.classified = of.config.task.known_names if classifier else ()
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def quick(self) -> dict[str, float]:
@@ -56,6 +66,8 @@ class Measured:
     def _measures(self, probes: Iterable[Probe], split: str) -> dict[str, float]:
         measures: dict[str, float] = {}
         for name in self.sets.transfer:
+            if name in self.classified:
+                measures[transfer_metric(name, TOP1)] = self._top1(self._features(self.sets.transfer[name][split]))
             for probe in probes:
                 mine = self._scored(probe, name, split)
                 measures |= {transfer_metric(name, key): value for key, value in mine.items()}
@@ -69,6 +81,12 @@ class Measured:
         score = self._once((probe, train.name), lambda: self._fitted(probe, train))
         return self._once((probe, train.name, held_out.name), lambda: score(self._features(held_out)))
 
+    def _top1(self, held_out: Features) -> float:
+        assert self.classifier is not None
+        with torch.no_grad():
+            chosen_N = self.classifier(held_out.student_NF).argmax(dim=1)
+        return (chosen_N == held_out.label_N).float().mean().item()
+
     def _fitted(self, probe: Probe, train: ImageSet) -> Score:
         nothing = Features(torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, dtype=torch.long))
         if probe.at_rungs:
@@ -80,13 +98,15 @@ class Measured:
         return self._once((image_set.name,), lambda: self._shown(image_set))
 
     def _shown(self, image_set: ImageSet) -> Features:
-        shown = self.teacher.shown(image_set)
-        with torch.no_grad():
-            student_NF = self.student(shown)
+        teacher, parts = self.teacher.all_rows(image_set), []
+        for sample_B in torch.split(every_sample(image_set), self.rows_at_once):
+            with torch.no_grad():
+                parts.append(self.student(Shown(image_set.images(sample_B), teacher.rows(sample_B))))
+        student_NF = parts[0] if len(parts) == 1 else torch.cat(parts)
         if not student_NF.isfinite().all():
             told = "the student's features must be finite, but some are not; lower optimizer.learning_rate"
             raise TrialFailure("nan", told)
-        return Features(student_NF, shown.teacher.features, image_set.label_N)
+        return Features(student_NF, teacher.features, image_set.label_N)
 
     def _once(self, key: tuple[Any, ...], work_out: Callable[[], Known]) -> Known:
         if key not in self._known:

@@ -13,16 +13,20 @@ TRAIN_LOSS = "train/loss"
 #: A measure of each transfer set that is 1 where the student's features have collapsed (`evaluation.geometry`).
 COLLAPSED = "collapsed"
 
+#: Accuracy of a student's own classifier, on a set that is labelled by the source's classes.
+TOP1 = "top1"
+
 COST_S = "compute/cost_s"
 FLOPS = "compute/train_flops"
 BYTES = "compute/bytes_moved"
 PEAK_BYTES = "compute/peak_bytes"
+COMMUNICATED_BYTES = "compute/communicated_bytes"
 TEACHER_FLOPS = "compute/teacher_flops"
 TEACHER_FLOPS_AMORTISED = "compute/teacher_flops_amortised"
 DEVICE_SECONDS = "compute/device_seconds"
 
 #: Known before a trial starts (`trainables.compute`); the rest is found out by training.
-PLANNED_METRICS = (COST_S, FLOPS, BYTES, PEAK_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED)
+PLANNED_METRICS = (COST_S, FLOPS, BYTES, PEAK_BYTES, COMMUNICATED_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED)
 
 
 def transfer_metric(transfer_set: str, measure: str) -> str:

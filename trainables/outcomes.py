@@ -56,6 +56,10 @@ class StorageFull(Exception):
     """Nothing more can be stored. No fault of the trial, which goes on where it was once there is room again."""
 
 
+class Leaving(Exception):  # no error of the trial either
+    """A worker is about to be taken away: the trial has written a checkpoint, and goes on from it elsewhere."""
+
+
 class DamagedFile(TrialFailure):
     """A stored file is not what was written: torn, flipped, of something else. The message names it."""
 

@@ -7,12 +7,14 @@ CPU = torch.device("cpu")
 
 
 def training_device() -> torch.device:
-    """The first GPU that this process may see (Ray shows a worker those that it asked for), or the CPU.
+    """The GPU that this process is set to, or the CPU.
+
+    Ray sets each worker of a group to one of its own; what is set to none has the first that it may see.
 
     A GPU is told to convolve in float32 where that is asked for, and not in the fewer digits of TF32.
     """
     torch.backends.cudnn.allow_tf32 = False
-    return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:

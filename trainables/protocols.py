@@ -17,13 +17,14 @@ The config of a member stands in the member's file and builds it: `config.build(
 A family's union of configs, in its `__init__`, is its table: the contract tests enrol every member from there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from trainables.base import Config
+from trainables.base import Config, Misfit
 from trainables.draws import Draws, Mode
 
 Half = Literal["student", "teacher"]
@@ -254,6 +255,10 @@ class ObjectiveMember(Config):
         """What is allowed at these sizes, but hardly meant."""
         return []
 
+    def gathered_bytes(self, shapes: Shapes) -> int:  # noqa: ARG002 (nothing is)
+        """Bytes that it gathers itself from the workers of a world in every step, of the whole batch."""
+        return 0
+
     def build(self) -> nn.Module:
         """An `Objective` whose state (a normaliser, a learned scale) is in persistent buffers and parameters."""
         raise NotImplementedError
@@ -344,11 +349,39 @@ class Negatives(Protocol):
 
 
 class ModelMember(Config):
-    """The config of a network that turns inputs into features."""
+    """The config of a network that turns inputs into features: of a task, or of the frozen teacher's features."""
 
-    reads: ClassVar[Literal["images", "features"]] = "images"
+    reads: ClassVar[Literal["images", "tokens", "vectors", "features"]] = "images"
     smallest_image: ClassVar[int] = 4
     generates: ClassVar[bool] = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights come from elsewhere: a teacher of it is taken as it is."""
+        return False
+
+    @property
+    def origin(self) -> str:
+        """What decides the network beside this config and the code of its module, such as the version of a library."""
+        return ""
+
+    @property
+    def vocabulary_read(self) -> int:
+        """Different tokens that it knows, if it reads such."""
+        return 0
+
+    def misfits(self) -> Iterator[Misfit]:
+        """What keeps it from being built: files and libraries that are not there."""
+        yield from ()
+
+    def classifier(self) -> dict[str, Tensor]:
+        """`weight` (C, F) and `bias` (C,) that came with its weights; empty where none did."""
+        return {}
+
+    def blank(self, samples: int, inputs: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """Inputs (samples, *inputs) of the right type that say nothing."""
+        number = torch.int64 if self.reads == "tokens" else torch.float32
+        return torch.ones(samples, *inputs, dtype=number, device=device)
 
     @property
     def batch_statistics(self) -> bool:
@@ -365,7 +398,9 @@ class ModelMember(Config):
         raise NotImplementedError
 
     def build(self, inputs: tuple[int, ...]) -> nn.Module:
-        """The network from (B, *inputs), images in [0, 1], to features (B, F).
+        """The network from (B, *inputs), images in [0, 1] or tokens, to features (B, F).
+
+        Raises `DamagedFile` if weights that it is given are not those that its config names, or do not fit.
 
         One that `generates` also has ``negative_log_likelihood(features_BF, images) -> (B,)``, in nats a value.
         """
@@ -388,3 +423,6 @@ class World(Protocol):
 
     def mean_(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its mean over the workers, in place."""
+
+    def leaving(self) -> bool:
+        """Whether one of the workers is about to be taken away; asked by all of them before every step."""

@@ -21,10 +21,15 @@ import ray.train
 import torch
 import torch.distributed as dist
 
-from trainables.outcomes import FailureKind, Outcome, Report, RungReport, StorageFull, TrialFailure, Verdict
+from trainables import json_log
+from trainables.notice import at_work, listen, warned
+from trainables.outcomes import FailureKind, Leaving, Outcome, Report, RungReport, StorageFull, TrialFailure, Verdict
 from trainables.protocols import World
 from trainables.watchdog import Watchdog, Watched
 from trainables.world import GroupWorld, SingleWorld
+
+#: Steps after which several workers ask each other whether one of them was warned; one asks itself before every step.
+_ASKED_EVERY = 8
 
 #: How long ranks may wait for rank 0, which waits for a trial or a verdict.
 PATIENCE = timedelta(days=365)
@@ -54,8 +59,10 @@ class LoopConfig(TypedDict):
     pool: str
     namespace: str
     slot: int
-    slots: int
+    first_share: int  # of what all workers of all slots prepare together
+    shares: int
     threads: int
+    gpus: float
     deadline_s: float | None
     workspace: str
     prepare: str | None  # "module:function"
@@ -81,6 +88,13 @@ class Channel:
             dist.broadcast_object_list(answer, src=0, group=self._group)
         return answer[0]
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is set on a rank."""
+        flags = torch.tensor([flag], dtype=torch.uint8)
+        if self.size > 1:
+            dist.all_reduce(flags, dist.ReduceOp.MAX, group=self._group)
+        return bool(flags)
+
     def from_all(self, value: Any) -> list[Any]:
         """The values of all ranks, in their order."""
         values = [value] * self.size
@@ -92,6 +106,9 @@ class Channel:
 def train_loop(loop_config: LoopConfig) -> None:
     """Train what the pool hands out, until it hands out nothing more. The function that `TorchTrainer` runs."""
     torch.set_num_threads(loop_config["threads"])
+    json_log.start(sweep=os.path.basename(loop_config["workspace"]))  # noqa: PTH119 (a URI has a last part too)
+    if 0 < loop_config["gpus"] < 1 and torch.cuda.is_available():  # Ray counts shares, and lets each take it all
+        torch.cuda.set_per_process_memory_fraction(loop_config["gpus"])
     world: World = GroupWorld() if ray.train.get_context().get_world_size() > 1 else SingleWorld()
     channel = Channel(world)
     pool: Any = ray.get_actor(loop_config["pool"], namespace=loop_config["namespace"])
@@ -102,15 +119,23 @@ def train_loop(loop_config: LoopConfig) -> None:
     if run_trial is None or problems:
         ray.get(pool.give_up.remote(slot, problems[0]))
         return
-    workers, actors = channel.from_all(_facts()), channel.from_all(ray.get_runtime_context().current_actor)
+    actor = ray.get_runtime_context().current_actor
+    ray.get(actor.execute.remote(listen))  # in the main thread, where this is not
+    workers, actors = channel.from_all(_facts()), channel.from_all(actor)
     group = channel.from_first(lambda: ray.get(pool.hello.remote(slot, workers, actors)))
     tell = partial(pool.beat.remote, slot, group) if world.rank == 0 else lambda: None
     watchdog = Watchdog(loop_config["deadline_s"], tell)
     try:
         while assignment := channel.from_first(lambda: ray.get(pool.take.remote(slot, group))):
-            _Attempt(pool, channel, watchdog, assignment["trial"], assignment["attempt"]).train(
-                run_trial, assignment["config"], loop_config["workspace"], world
-            )
+            if assignment == "leave":
+                raise Leaving
+            with at_work():
+                _Attempt(pool, channel, watchdog, assignment["trial"], assignment["attempt"]).train(
+                    run_trial, assignment["config"], loop_config["workspace"], world
+                )
+    except Leaving:  # Ray Train restarts the worker group where it is not taken away
+        channel.from_first(lambda: ray.get(pool.leave.remote(slot, group)))  # no rank ends before the first has told
+        raise
     except StorageFull as full:  # the next trial would find no room either
         ray.get(pool.give_up.remote(slot, str(full)))
         if world.size > 1:
@@ -123,7 +148,9 @@ class _Attempt:
     def __init__(self, pool: Any, channel: Channel, watchdog: Watchdog, trial: int, attempt: int) -> None:
         self.pool, self.channel, self.watchdog = pool, channel, watchdog
         self.trial, self.attempt = trial, attempt
+        json_log.about(trial=trial, attempt=attempt)
         self.last: RungReport | None = None
+        self.asked = 0
 
     def train(self, run_trial: RunTrial, config: Mapping[str, Any], workspace: str, world: World) -> None:
         """Run the trial and tell the pool how it ended.
@@ -131,14 +158,14 @@ class _Attempt:
         A failure of one rank of several leaves the others inside a collective: it is told, then raised, and Ray Train
         restarts the worker group. What the others then say of the collective is no failure of the trial.
         """
-        watched = Watched(world, self.watchdog)
+        watched = Watched(world, self.watchdog, self.leaving)
         try:
             self.watchdog.beat()
             outcome = run_trial(config, trial=self.trial, workspace=workspace, report=self.report, world=watched)
             self._check_finite(outcome.step, outcome.metrics)
         except Superseded:
             return
-        except StorageFull:
+        except (StorageFull, Leaving):
             raise
         except Exception as error:
             kind, message = classify(error)
@@ -153,6 +180,13 @@ class _Attempt:
         finally:
             self.watchdog.rest()
         gc.collect()  # the failure's traceback and what hung on it are gone only now
+
+    def leaving(self) -> bool:
+        """Whether a worker of the group was warned; every rank asks as often, and is told the same."""
+        self.asked += 1
+        if self.channel.size > 1 and self.asked % _ASKED_EVERY:
+            return False
+        return self.channel.any(warned())
 
     def report(self, report: RungReport) -> Verdict:
         """Tell the pool what was reached and wait for the verdict; every rank gets it."""
@@ -229,8 +263,8 @@ def _prepare(loop_config: LoopConfig, world: World, pool: Any) -> str | None:
         prepare(
             loop_config["example"],
             workspace=loop_config["workspace"],
-            share=slot * world.size + world.rank,
-            shares=loop_config["slots"] * world.size,
+            share=loop_config["first_share"] + world.rank,
+            shares=loop_config["shares"],
             progress=lambda line: ray.get(pool.progress.remote(slot, line)),
         )
     except Exception as error:

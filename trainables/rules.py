@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
+from trainables.base import Misfit
 from trainables.memory.bank import Bank
 from trainables.memory.prototypes import Prototypes
 from trainables.models.vit import ViT
@@ -20,10 +21,10 @@ def refuse_misfits(config: "TrialConfig") -> None:
         raise PydanticCustomError("misfit", "{rule}; {fix}", {"path": path, "value": value, "rule": rule, "fix": fix})
 
 
-Misfit = tuple[str, Any, str, str]
-
-
 def _misfits(config: "TrialConfig") -> Iterator[Misfit]:
+    yield from ((f"task.{path}", *rest) for path, *rest in config.task.misfits())  # others ask for its sizes
+    for path, model in (("student", config.student), ("teacher.model", config.teacher.model)):
+        yield from ((f"{path}.{field}", *rest) for field, *rest in model.misfits())
     yield from _sizes(config)
     yield from _networks(config)
     yield from _contrast(config)
@@ -55,17 +56,19 @@ def _sizes(config: "TrialConfig") -> Iterator[Misfit]:
 
 
 def _networks(config: "TrialConfig") -> Iterator[Misfit]:
-    size = config.task.image_size
-    if config.teacher.model.reads != "images" or config.teacher.model.generates:
-        rule = "a teacher maps images to features and does nothing else"
+    gives = config.task.gives
+    if config.teacher.model.reads != gives or config.teacher.model.generates:
+        rule = f"a teacher maps {gives} to features and does nothing else"
         yield "teacher.model.name", config.teacher.model.name, rule, "choose another network for it"
+    if config.student.reads not in (gives, "features"):
+        rule = f"{config.student.name} reads {config.student.reads}, and the task gives {gives}"
+        yield "student.name", config.student.name, rule, f"choose a network that reads {gives}, or an adapter"
     for path, model in (("student", config.student), ("teacher.model", config.teacher.model)):
-        if model.smallest_image > size:
-            rule = f"{model.name} needs images of {model.smallest_image} pixels or more, the task has {size}"
-            yield f"{path}.name", model.name, rule, "choose another network"
-        if isinstance(model, ViT) and size % model.patch:
-            rule = f"patches must divide the image, of {size} pixels"
-            yield f"{path}.patch", model.patch, rule, "choose a divisor of the image's size"
+        if gives == "images":
+            yield from _of_image(path, model, min(config.task.inputs[1:]))
+        if model.reads == "tokens" and model.vocabulary_read < config.task.vocabulary:
+            rule = f"{model.name} must know every token of the task, {config.task.vocabulary}"
+            yield f"{path}.vocabulary", model.vocabulary_read, rule, f"raise it to {config.task.vocabulary}"
     generates = "likelihood" in config.objective.reads
     if generates and not config.student.generates:
         rule = "a likelihood needs a student that generates"
@@ -73,6 +76,15 @@ def _networks(config: "TrialConfig") -> Iterator[Misfit]:
     if config.student.generates and not generates:
         rule = f"nothing trains the decoder of {config.student.name}: the objective has no likelihood"
         yield "objective.name", config.objective.name, rule, "add a term `likelihood` in a sum, or choose a convnet"
+
+
+def _of_image(path: str, model: Any, size: int) -> Iterator[Misfit]:
+    if model.smallest_image > size:
+        rule = f"{model.name} needs images of {model.smallest_image} pixels or more, the task has {size}"
+        yield f"{path}.name", model.name, rule, "choose another network"
+    if isinstance(model, ViT) and size % model.patch:
+        rule = f"patches must divide the image, of {size} pixels"
+        yield f"{path}.patch", model.patch, rule, "choose a divisor of the image's size"
 
 
 def _contrast(config: "TrialConfig") -> Iterator[Misfit]:

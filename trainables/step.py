@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,10 +76,10 @@ class TrainingStep(nn.Module):
         """
         if self._captured or self.config.student.stochastic:
             return
-        shape = self.config.batch_size // self.config.workers, *self.config.student_inputs()
+        student, share = self.config.student, self.config.batch_size // self.config.workers
         views = 2 if "second_view" in self.config.objective.reads else 1
         for _ in range(views):
-            inputs = torch.zeros(shape, device=self.information.device)
+            inputs = student.blank(share, self.config.student_inputs(), self.information.device)
             with self._precision(inputs):
                 self._captured.append(Captured(self.student, inputs))
 
@@ -123,6 +124,14 @@ class TrainingStep(nn.Module):
         """The student that is measured and kept: the one that is trained, or the average of its weights."""
         return self.averaged or self.student
 
+    @property
+    def classified(self) -> Callable[[Tensor], Tensor] | None:
+        """Logits (N, C) by features (N, F) on the CPU, of a student that was trained with a classifier."""
+        if "logits" not in self.config.objective.reads:
+            return None
+        device = self.information.device
+        return lambda features_NF: self.classifier(features_NF.to(device)).cpu()
+
     def charge(self, meter: Meter, taken: Taken) -> None:
         """Charge what this step did, with the sizes that it had."""
         sizes = taken.samples, taken.negatives
@@ -161,7 +170,7 @@ class TrainingStep(nn.Module):
         return step_operations(self.config, shapes)
 
     def _inputs(self, images: Tensor | None, teacher_features: Tensor) -> Tensor | None:
-        return images if self.config.student.reads == "images" else teacher_features
+        return teacher_features if self.config.student.reads == "features" else images
 
     def _decision(self, step: int) -> Decision:
         if not self.config.policy.estimates_every:  # nor waits for a device to say so

@@ -27,13 +27,24 @@ class Storage:
         self._filesystem, self._root = fs.FileSystem.from_uri(self.uri)
         self._renames = isinstance(self._filesystem, fs.LocalFileSystem)  # it also maps, and locks
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder of this machine, whose files can be mapped."""
+        return self._renames
+
     def folder(self, name: str) -> "Storage":
         """A folder inside this one."""
-        return Storage(f"{self.uri}/{name}")
+        return Storage(self.address(name))
 
     def parent(self) -> "Storage":
         """The folder that this one is in."""
-        return Storage(self.uri.rstrip("/").rpartition("/")[0])
+        path, mark, options = self.uri.partition("?")
+        return Storage(path.rstrip("/").rpartition("/")[0] + mark + options)
+
+    def address(self, name: str) -> str:
+        """Path or URI of something in the folder; what follows a question mark in a URI says how to get there."""
+        path, mark, options = self.uri.partition("?")
+        return f"{path}/{name}{mark}{options}"
 
     def read(self, name: str) -> bytes:
         """The content of a file; FileNotFoundError if there is none."""
@@ -70,6 +81,11 @@ class Storage:
     def delete(self, name: str) -> None:
         """Delete a file."""
         self._filesystem.delete_file(f"{self._root}/{name}")
+
+    def delete_all(self) -> None:
+        """Delete the folder with all that is in it, if it is there."""
+        if self._filesystem.get_file_info(self._root).type != fs.FileType.NotFound:
+            self._filesystem.delete_dir(self._root)
 
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; empty if there is no such folder."""

@@ -1,9 +1,14 @@
-"""The frozen teacher: trained once on the labels of the source classes, kept by the digest of all that decides it."""
+"""The frozen teacher: trained once on the labels of the source, or trained elsewhere and given as a file of weights.
+
+It is kept by the digest of all that decides it.
+"""
 
 import hashlib
 import inspect
 import json
+import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,15 +30,26 @@ from trainables.tensor_files import read_tensors, write_tensors
 #: Rows that a frozen teacher is asked about at a time on a CPU, whose kernels add up in another order for few rows.
 BLOCK = 64
 
+#: Values of images that a network is shown at a time, about, when it is asked about a whole set.
+_SHOWN_AT_ONCE = 2**24
+#: Source samples that features are standardised on, at most.
+_STANDARDISED_ON = 2048
+#: Views of the source that the digest looks at, which tell how the task augments.
+_LOOKED_AT = 64
+
 
 class Teacher(Config):
     """A network trained by cross-entropy (AdamW) on `steps` batches of augmented source images with their labels.
 
     It sees the labels of the source classes; what it learned of sameness is what students get.
+
+    A `model` whose weights come from elsewhere stays as it is. Its own classifier is used where it has as many classes
+    as the source; else one is trained on its frozen features, which objectives that read no logits never look at
+    (`steps: 0` then leaves it as it was drawn).
     """
 
     model: ModelConfig = ConvNet(width=16)
-    steps: int = Field(800, ge=1)
+    steps: int = Field(800, ge=0)
     batch_size: int = Field(64, ge=2)
     learning_rate: float = Field(3e-3, gt=0)
     seed: int = Field(0, ge=0)
@@ -42,14 +58,15 @@ class Teacher(Config):
         """SHA-256 of all that decides the weights: this config, the data, how it is augmented, and the code."""
         kinds = [kind for kind in type(self.model).__mro__ if kind.__module__.startswith("trainables.models.")]
         code = "".join(inspect.getsource(sys.modules[kind.__module__]) for kind in kinds)
-        code += inspect.getsource(TeacherNetwork) + inspect.getsource(_train)
+        code += "".join(inspect.getsource(part) for part in (TeacherNetwork, _train, _fit))
         # the data's digest knows the images alone: tasks that differ in augmentation need teachers of their own
-        views = task.views(torch.arange(len(task.source.label_N)), epoch=0, seed=self.seed)
+        looked_at = torch.arange(min(_LOOKED_AT, len(task.source.label_N)))
+        views = task.views(looked_at, epoch=0, seed=self.seed)
         record = {
             "config": self.to_json(),
             "data": task.digest,
             "views": hashlib.sha256(views.numpy().tobytes()).hexdigest(),
-            "code": code,
+            "code": code + self.model.origin,
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -70,6 +87,10 @@ class TeacherNetwork(nn.Module):
         width = config.model.feature_width(inputs)
         self.backbone = config.model.build(inputs)
         self.classifier = nn.Linear(width, classes)
+        given = config.model.classifier()
+        self.is_whole = bool(given) and len(given["bias"]) == classes  # then nothing is left to train
+        if self.is_whole:
+            self.classifier.load_state_dict(given)
         self.register_buffer("mean_F", torch.zeros(width))
         self.register_buffer("deviation_F", torch.ones(width))
 
@@ -81,7 +102,7 @@ class TeacherNetwork(nn.Module):
     @torch.no_grad()
     def standardise(self, images: Tensor) -> None:
         """Measure mean and deviation of the features on these images."""
-        features = self.backbone(images)
+        features = torch.cat([self.backbone(part) for part in torch.split(images, rows_at_once(images.shape[1:]))])
         self.mean_F.copy_(features.mean(dim=0))
         self.deviation_F.copy_(features.std(dim=0).clamp_min(1e-3))  # a feature that never fires stays silent
 
@@ -121,6 +142,11 @@ class Shown:
         return Shown(sent(self.images, device), self.teacher.on(device))
 
 
+def rows_at_once(inputs: Sequence[int]) -> int:
+    """Samples of this shape that a network is shown at a time: many small images, few large ones."""
+    return max(BLOCK, _SHOWN_AT_ONCE // math.prod(inputs))
+
+
 @torch.no_grad()
 def ask(network: TeacherNetwork, images: Tensor) -> TeacherOutputs:
     """What the frozen teacher makes of images: the one way in which it is asked.
@@ -131,7 +157,8 @@ def ask(network: TeacherNetwork, images: Tensor) -> TeacherOutputs:
     """
     device = network.mean_F.device
     if device.type != "cpu":
-        return TeacherOutputs(*network(sent(images, device)))
+        parts = torch.split(images, rows_at_once(images.shape[1:]))
+        return TeacherOutputs.joined([TeacherOutputs(*network(sent(part, device))) for part in parts])
     outputs = []
     for block in torch.split(images, BLOCK):
         missing = BLOCK - len(block)
@@ -144,7 +171,8 @@ def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
     """The frozen teacher, in evaluation mode; trained and stored by the first who asks.
 
     Who asks meanwhile waits for it; where storage knows no locks, two train the same weights and write the same file.
-    Raises `DamagedFile` if the stored one is not what was written, and `NewerFile` if a newer version wrote it.
+    Raises `DamagedFile` if the stored one, or the file of its weights, is not what was written, and `NewerFile` if a
+    newer version wrote it.
     """
     name = config.digest(task)
     network = _untrained(config, task)
@@ -165,13 +193,25 @@ def load_teacher(config: Teacher, task: Task, cache: Storage) -> TeacherNetwork:
 def _untrained(config: Teacher, task: Task) -> TeacherNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(config.seed, "teacher/weights"))
-        return TeacherNetwork(config, tuple(task.source.images.shape[1:]), task.classes)
+        first = task.source.images[torch.zeros(1, dtype=torch.int64)]
+        return TeacherNetwork(config, tuple(first.shape[1:]), task.classes)
 
 
 def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     samples = len(task.source.label_N)
+    if not network.is_whole:
+        _fit(network, config, task, samples)
+    network.eval()  # features are standardised as students will see them
+    chosen = torch.linspace(0, samples - 1, min(samples, _STANDARDISED_ON)).round().long()
+    network.standardise(task.views(chosen, epoch=config.steps, seed=config.seed))
+
+
+def _fit(network: TeacherNetwork, config: Teacher, task: Task, samples: int) -> None:
+    """Train all of it, or, of a network that was trained elsewhere, the classifier alone."""
+    network.backbone.requires_grad_(not config.model.trained).train(not config.model.trained)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     for step in range(config.steps):
         generator = torch_stream(config.seed, "teacher/batch", step)
         sample_B = torch.randint(samples, (config.batch_size,), generator=generator)
@@ -182,5 +222,3 @@ def _train(network: TeacherNetwork, config: Teacher, task: Task) -> None:
         optimizer.step()
         schedule.step()
     optimizer.zero_grad()  # a frozen network has no use for its last gradients
-    network.eval()  # features are standardised as students will see them
-    network.standardise(task.views(torch.arange(samples), epoch=config.steps, seed=config.seed))

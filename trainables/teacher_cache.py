@@ -21,7 +21,7 @@ from trainables.image_sets import ImageSet, every_sample
 from trainables.outcomes import DamagedFile
 from trainables.placement import CPU
 from trainables.storage import Storage
-from trainables.teacher import BLOCK, Shown, Teacher, TeacherNetwork, TeacherOutputs, ask
+from trainables.teacher import BLOCK, Teacher, TeacherNetwork, TeacherOutputs, ask
 from trainables.tensor_files import tensors_digest
 
 _LOG = logging.getLogger(__name__)
@@ -54,10 +54,6 @@ class TeacherCache:
     def all_rows(self, image_set: ImageSet) -> TeacherOutputs:
         """The outputs for a whole set."""
         return TeacherOutputs.joined([self._part(image_set, number) for number in range(_parts(image_set))])
-
-    def shown(self, image_set: ImageSet) -> Shown:
-        """A whole set: its images and their outputs."""
-        return Shown(image_set.images(every_sample(image_set)), self.all_rows(image_set))
 
     def fill(self, image_sets: Sequence[ImageSet], share: int, shares: int, progress: Progress) -> None:
         """See to it that all parts of these sets are there: this share's first, then what the others have not done.

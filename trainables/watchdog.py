@@ -44,10 +44,13 @@ class Watchdog:
 
 
 class Watched:
-    """A world that a trial passes through at every step, and whose watchdog sees it pass."""
+    """A world that a trial passes through at every step, and whose watchdog sees it pass.
 
-    def __init__(self, world: World, watchdog: Watchdog) -> None:
-        self._world, self._watchdog = world, watchdog
+    `warned` says whether a worker of the group was told that it is about to be taken away.
+    """
+
+    def __init__(self, world: World, watchdog: Watchdog, warned: Callable[[], bool] = lambda: False) -> None:
+        self._world, self._watchdog, self._warned = world, watchdog, warned
         self.rank, self.size = world.rank, world.size
 
     def gather(self, tensor_B: Tensor) -> Tensor:
@@ -59,3 +62,7 @@ class Watched:
         """As the world does."""
         self._watchdog.beat()
         self._world.mean_(tensors)
+
+    def leaving(self) -> bool:
+        """Whether a worker was warned."""
+        return self._warned()

@@ -20,6 +20,7 @@ from sweeps.commands.options import (
     print_json,
     storage_flag,
 )
+from sweeps.commands.publish import publish_confirmed
 from sweeps.commands.reading import failed, opened, print_front, subject
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import confirmed, shown
@@ -138,6 +139,7 @@ def _drive(
             print_front(history, ledger.spec["file"])
         else:
             _print_confirmed(meant, storage)
+            publish_confirmed(meant, storage)
         _print_next(sweep, storage, confirm=meant == sweep)
         if not mirrored:
             out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")

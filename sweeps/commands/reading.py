@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -104,6 +105,7 @@ def best(
     at_least: Annotated[list[str], typer.Option("--at-least", "--min-accuracy", help=_AT_LEAST)] = [],  # noqa: B006
     at_most: Annotated[list[str], typer.Option("--at-most", "--budget", help=_AT_MOST)] = [],  # noqa: B006
     at_knee: Annotated[bool, typer.Option("--knee", help="The knee of the points within the bounds.")] = False,
+    emit: Annotated[Path | None, typer.Option(help="Write a sweep file that trains this point, to be run.")] = None,
     address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -120,6 +122,10 @@ def best(
         goals, points = file["goals"], confirmation.front() if confirmation else _front(history, file)
         bounds = parsed_bounds(at_least, goals, "maximize"), parsed_bounds(at_most, goals, "minimize")
         chosen = best_of(points, goals, *bounds, at_knee)
+        if emit:
+            from sweeps.point_file import write_point
+
+            write_point(emit, ledger, chosen)
         if as_json:
             print_json(_record(chosen, confirmation))
             return

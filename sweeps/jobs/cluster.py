@@ -24,7 +24,7 @@ from sweeps.slots.authentication import MODE, token_path
 
 #: What a driver on the cluster should know as it is known here. What holds a secret is not sent: Ray shows it to
 #: everybody who may see its jobs. The environment of the cluster's nodes must have it.
-_PASSED = ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
+_PASSED = ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "SWEEPS_LOG_FORMAT")
 
 _SWEEP, _ROLE = "sweep", "role"  # keys of a job's metadata
 _DRIVER, _READER = "driver", "reader"

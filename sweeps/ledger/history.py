@@ -9,6 +9,7 @@ States of a trial, and what moves it::
 A waiting trial may also end as failed (cancelled, or impossible before it began).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,6 +119,9 @@ class History:
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[Session] = []
         self.budget: dict[str, int | float] = {}  # what was given over the file's
+        self.begun: dict[str, float] = defaultdict(float)  # of each planned metric, by all attempts of all trials
+        self.at_rung: dict[int, list[TrialRecord]] = defaultdict(list)  # that reported there, in the order of reports
+        self.ended: list[TrialRecord] = []  # in the order of their ends
         self.last_seq = 0
 
     @classmethod
@@ -203,12 +207,25 @@ class History:
             case Budgeted():
                 self.budget |= event.budget
             case Planned():
-                self.trials[event.trial] = _planned(event, at)
-                self.trials[event.trial].charge()
+                trial = self.trials[event.trial] = _planned(event, at)
+                trial.charge()
+                self._charge(trial, 0.0)
             case Granted() | Started() | Reported() | Ended():
-                _move(self.trials[event.trial], event, at)
+                trial = self.trials[event.trial]
+                if isinstance(event, Reported) and event.rung not in trial.reports:
+                    self.at_rung[event.rung].append(trial)
+                elif isinstance(event, Ended):
+                    self.ended.append(trial)
+                before = trial.begun
+                _move(trial, event, at)
+                self._charge(trial, before)
             case Closed():
                 self.sessions[-1].closed, self.sessions[-1].closed_at = event, at
+
+    def _charge(self, trial: TrialRecord, before: float) -> None:
+        if trial.begun != before:
+            for metric, planned in trial.compute.items():
+                self.begun[metric] += planned * (trial.begun - before)
 
 
 def _planned(event: Planned, at: datetime) -> TrialRecord:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, exists, func, insert, null, select, text, update
+from sqlalchemy import Connection, Engine, Row, bindparam, exists, func, insert, null, select, text, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
@@ -54,6 +54,12 @@ from sweeps.ledger.schema import (
     shown,
     storage_problems,
 )
+
+# What each event takes is put together once: that takes longer than to carry it out.
+_HOLD = update(SWEEP).where(SWEEP.c.fence == bindparam("mine")).values(fence=bindparam("mine"))
+_KNOWN = select(EVENTS.c.seq).where(EVENTS.c.key == bindparam("told"))
+_WRITE = insert(EVENTS)
+_MOVE_HEAD = update(SWEEP).values(head=bindparam("newest"))
 
 _PAGE = 1000  # events fetched at a time: a reader holds no transaction open while it works on them
 
@@ -206,13 +212,13 @@ class Ledger:
             at = datetime.now(UTC)
             with self._writing() as connection:
                 self._hold_fence(connection)
-                if connection.scalar(select(EVENTS.c.seq).where(EVENTS.c.key == event.key)) is not None:
+                if connection.scalar(_KNOWN, {"told": event.key}) is not None:
                     return None
                 self.history.check(event)
                 seq, row = self.history.last_seq + 1, _row(at, event)
                 head = link(self._head, seq, **row)
-                connection.execute(insert(EVENTS).values(seq=seq, digest=head, **row))
-                connection.execute(update(SWEEP).values(head=head))
+                connection.execute(_WRITE, {"seq": seq, "digest": head, **row})
+                connection.execute(_MOVE_HEAD, {"newest": head})
             self.history.apply(seq, at, event)
             self._head = head
         return seq
@@ -220,7 +226,7 @@ class Ledger:
     def _hold_fence(self, connection: Connection) -> None:
         # The update locks the row (PostgreSQL) or the database (SQLite) until the commit: no claim can come between,
         # and events become visible in the order of their numbers, which is what lets a reader keep a cursor.
-        held = connection.execute(update(SWEEP).where(SWEEP.c.fence == self.fence).values(fence=self.fence))
+        held = connection.execute(_HOLD, {"mine": self.fence})
         if held.rowcount != 1:
             raise FenceLost(
                 f"only the newest claim may write, and '{self.sweep}' was claimed again after token {self.fence}. "

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from search_spaces.policies import Resources
+from search_spaces.policies import SlotClass
 from sweeps.preview.foresight import PlannedTrial
 
 #: A leaf explains misfits if of the trials that have such a value at least this share are misfits.
@@ -23,8 +23,10 @@ class Misfits:
     all_have: str | None
 
 
-def memory_bytes(resources: Resources, slots: int) -> float:
-    """What a worker has here: its share of a GPU, or of this machine's memory, of which nothing else is subtracted."""
+def memory_bytes(resources: SlotClass, slots: int) -> float:
+    """What a worker has: as its class says; or here, its share of a GPU, or of this machine's memory, all of it."""
+    if resources.memory_gb is not None:
+        return resources.memory_bytes
     if resources.gpus_per_worker and torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory * min(1.0, resources.gpus_per_worker)
     here = min(slots * resources.workers, max(1, (os.cpu_count() or 1) // resources.cpus_per_worker))

@@ -37,8 +37,8 @@ def preview(loaded: LoadedSweep, results: Results) -> dict[str, Any]:
     """
     results.make()
     file, resources = loaded.file, loaded.file.resources
-    slots = resources.slots_in(os.cpu_count() or 1, torch.cuda.device_count())
-    memory = fit.memory_bytes(resources, slots)
+    slots = sum(kind.slots_in(os.cpu_count() or 1, torch.cuda.device_count()) for kind in resources.kinds())
+    memory = max(fit.memory_bytes(kind, slots) for kind in resources.kinds())
     timers = _timers(loaded, slots, results)  # they get ready while the rest is worked out
     foresight = foresee(loaded)
     simulation = simulate(file, foresight.known if foresight.all_known else [*foresight.known, *foresight.sample])
@@ -70,7 +70,7 @@ def preview(loaded: LoadedSweep, results: Results) -> dict[str, Any]:
 
 def _timers(loaded: LoadedSweep, slots: int, results: Results) -> Timers | None:
     """None where this machine cannot tell."""
-    resources = loaded.file.resources
+    resources = loaded.file.resources.kinds()[0]
     if resources.gpus_per_worker and not torch.cuda.is_available():
         return None
     example = TrialConfig.model_validate(next(loaded.space.corners()))

@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Barrier
 
 import torch
 
-from search_spaces.policies import Resources
+from search_spaces.policies import SlotClass
 from trainables.config import TrialConfig
 from trainables.loop import open_teacher
 from trainables.outcomes import TrialFailure
@@ -34,7 +34,7 @@ class Timers:
     sweep will find it there.
     """
 
-    def __init__(self, example: TrialConfig, storage: str, resources: Resources, slots: int) -> None:
+    def __init__(self, example: TrialConfig, storage: str, resources: SlotClass, slots: int) -> None:
         self._count = _at_once(resources, slots)
         spawn = multiprocessing.get_context("spawn")
         together, on_gpu = spawn.Barrier(self._count), resources.gpus_per_worker > 0
@@ -54,7 +54,7 @@ class Timers:
             return [timed for found in self._pool.map(_time_share, shares) for timed in found]
 
 
-def _at_once(resources: Resources, slots: int) -> int:
+def _at_once(resources: SlotClass, slots: int) -> int:
     """As many as work on this machine at a time; with GPUs as many as share one, the only one that is used here."""
     workers = slots * resources.workers
     if resources.gpus_per_worker:

@@ -15,12 +15,14 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from search_spaces.policies import Tpe
 from search_spaces.space import Space
 from search_spaces.sweep_file import Goal
 from sweeps.constraints import Constraints, excesses
 from sweeps.events import TrialState
 from sweeps.search.protocol import MayTrain, Record, Suggestion, check_next, in_order
 from sweeps.search.samplers import SamplerConfig, sampler_for, trial_seed
+from sweeps.search.told import MOST, ToldStorage, newest
 
 #: Draws for one trial of which none may be trained, before the search gives up.
 DRAWS = 200
@@ -52,7 +54,8 @@ class StudySearch:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._config, self._constraints, self._may_train = space, config, constraints, may_train
         self._goals = tuple(goals)
-        self._study = optuna.create_study(directions=list(goals.values()))
+        self._storage = ToldStorage()
+        self._study = optuna.create_study(directions=list(goals.values()), storage=self._storage)
 
     def ask(self, number: int) -> Suggestion | None:
         """What is drawn for trial `number`; None when of `DRAWS` draws none may be trained."""
@@ -61,7 +64,8 @@ class StudySearch:
             config = self._drawn_until(self._may_train, number)
         else:
             self._study.sampler = sampler_for(self._config, number)
-            config = self._space.suggest(self._study.ask())
+            with self._storage.showing(self._told()):
+                config = self._space.suggest(self._study.ask())
         if config is None:
             return None
         drawn = self._trials()[number]
@@ -101,7 +105,7 @@ class StudySearch:
         Drawn in a copy of the study: Optuna deletes no trial, and numbers are those of the ledger.
         """
         draws = optuna.create_study(directions=self._study.directions)
-        draws.add_trials(self._trials())
+        draws.add_trials(self._told())
         for draw in range(DRAWS):
             seed = trial_seed(self._config.seed, -draw) if draw else self._config.seed
             draws.sampler = sampler_for(self._config.model_copy(update={"seed": seed}), number)
@@ -124,6 +128,12 @@ class StudySearch:
             shown = dict(zip(self._goals, values, strict=True))
             raise ValueError(f"trial {number}: a complete trial has a finite value of every goal, this one {shown}")
         return values, excesses(self._constraints, metrics)
+
+    def _told(self) -> list[FrozenTrial]:
+        """The trials that the sampler is told of (`sweeps.search.told`)."""
+        if isinstance(self._config, Tpe):
+            return newest(self._trials(), max(MOST, self._config.startup_trials))
+        return self._trials()
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

@@ -1,6 +1,5 @@
-"""Which Ray a sweep is trained on. Loads nothing of it."""
+"""Which Ray a sweep is trained on."""
 
-import os
 from dataclasses import dataclass
 
 from sweeps.refusals import Refusal
@@ -8,7 +7,7 @@ from sweeps.refusals import Refusal
 
 @dataclass(frozen=True)
 class RayAt:
-    """A cluster at the ``host:port`` of its GCS, or `auto` for the one that this process is a job of.
+    """A cluster at the ``host:port`` of its GCS, or `auto` for the one that this machine is a node of.
 
     None: started on this machine for the sweep. `open_cluster` says that one which asks nobody for a token is meant.
     """
@@ -17,14 +16,15 @@ class RayAt:
     open_cluster: bool = False
 
     def gcs(self) -> str | None:
-        """``host:port``. Raises `Refusal` for `auto` outside of a job."""
+        """``host:port``. Raises `Refusal` for `auto` where no Ray runs."""
         if self.address != "auto":
             return self.address
-        if found := os.environ.get("RAY_ADDRESS"):
-            return found
-        raise Refusal(
-            "`--address auto` is for a job of a cluster, which RAY_ADDRESS names; it is not set. Give host:port"
-        )
+        from ray._private.services import canonicalize_bootstrap_address  # as `ray.init("auto")` finds it
+
+        try:
+            return canonicalize_bootstrap_address("auto")
+        except ConnectionError as error:
+            raise Refusal("--address auto is for a node of a Ray cluster, and this is none. Give host:port") from error
 
 
 HERE = RayAt()

@@ -14,6 +14,7 @@ from ray._raylet import Config  # type: ignore[attr-defined]  # compiled
 
 from sweeps.slots.authentication import MODE, keep_token_private, refuse_open_cluster
 from sweeps.slots.pool import NAMESPACE
+from trainables import json_log
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how soon a lost worker or the end of a slot is noticed; 2 s unset
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process for each slot; the pool looks for all (`sweeps.slots.pool`)
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean the same in a worker as in the driver
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record; no CSV, JSON or TensorBoard files
@@ -31,9 +33,12 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
+CLUSTER_SETTINGS = {
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",  # so often a slot without a place looks whether it needs one
+}
+
 LOCAL_SETTINGS = {
     "RAY_worker_maximum_startup_concurrency": "16",  # unset as many at once as there are cores, and a warning of more
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away; a process for each slot
 }
 
 #: What Ray says about matters that are settled here: token authentication is on; Tune keeps no result files.
@@ -83,6 +88,11 @@ def ray_files() -> str:
     return f"{node.get_session_dir_path()}/{NAMESPACE}"
 
 
+def alone() -> bool:
+    """Whether the Ray that is there is this machine's own: no node will join it, or be taken away."""
+    return bool(ray.util.get_node_ip_address() == "127.0.0.1")  # type: ignore[no-untyped-call]  # ray
+
+
 def dead_servers() -> list[str]:
     """Which of the processes that every Ray needs have died, of those that were started here."""
     node = ray._private.worker._global_node
@@ -91,13 +101,16 @@ def dead_servers() -> list[str]:
 
 
 def _join(address: str, open_cluster: bool) -> None:
+    for name, value in CLUSTER_SETTINGS.items():
+        os.environ.setdefault(name, value)
     if not open_cluster:
         refuse_open_cluster(address)
         os.environ[MODE] = "token"
         Config.initialize("")  # Ray read its environment when it was imported
-    # A job's workers are given its working directory by Ray; those of a driver from outside find this checkout, which
-    # every node must see at the same place.
-    packages = None if _IN_A_JOB in os.environ else {"env_vars": {"PYTHONPATH": _python_path()}}
+    # A job's workers are given its working directory and its variables by Ray; those of a driver from outside find this
+    # checkout, which every node must see at the same place.
+    outside = {"env_vars": {"PYTHONPATH": _python_path(), **json_log.environment()}}
+    packages = None if _IN_A_JOB in os.environ else outside
     ray.init(address, namespace=NAMESPACE, runtime_env=packages, log_to_driver=False, logging_level=logging.WARNING)
 
 

@@ -6,6 +6,7 @@ result. A proxy that is restarted submits again, which changes nothing, and read
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -24,7 +25,7 @@ _EVENT: TypeAdapter[SlotEvent] = TypeAdapter(SlotEvent)
 
 def tune_config(job: Job) -> dict[str, str]:
     """A job as the config that a Tune searcher suggests: JSON, in which Tune looks for no distributions of its own."""
-    return {"job": json.dumps({"trial": job.trial, "config": job.config, "attempt": job.attempt})}
+    return {"job": json.dumps(asdict(job))}
 
 
 def event_of(result: dict[str, Any]) -> SlotEvent:

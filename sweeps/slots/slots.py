@@ -3,15 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray._private.state import state as ray_state
 from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig
 
+from search_spaces.policies import SlotClass
 from sweeps.refusals import Refusal
-from sweeps.slots.cluster import ray_files
+from sweeps.slots.cluster import alone, ray_files
 from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.losses import Losses
 from sweeps.slots.pool import NAMESPACE, start_pool
@@ -29,40 +32,64 @@ CLOSE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class SlotPlan:
-    """How many slots, what each of their workers has, and the functions that they call, each "module:function".
+    """The slots of a sweep, class by class, and the functions that their workers call, each "module:function".
 
-    `run_trial` trains a trial, and one that makes no progress for `deadline_s` seconds is ended; `prepare`, where there
-    is one, is called before the first with the config of a trial of the sweep, `example`
-    (`trainables.ray_worker.Prepare`).
+    Every class says how many it has. `run_trial` trains a trial, and one that makes no progress for `deadline_s`
+    seconds is ended; `prepare`, where there is one, is called before the first with the config of a trial of the sweep,
+    `example` (`trainables.ray_worker.Prepare`).
     """
 
-    slots: int
-    workers: int = 1
-    cpus_per_worker: int = 1
-    gpus_per_worker: float = 0.0
+    kinds: Sequence[SlotClass]
     deadline_s: float | None = None
     run_trial: str = TRIAL_FUNCTION
     prepare: str | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
 
-    def check_fits(self) -> None:
-        """Raise `Refusal` if the cluster cannot hold all slots at once: the last would wait for the first to end."""
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray
-        asked = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
-        for resource, each in asked.items():
-            total, has = self.slots * self.workers * each, there.get(resource, 0)
-            if total > has:
-                raise Refusal(
-                    f"{self.slots} slots of {self.workers} workers with {each:g} {resource} need {total:g} {resource}, "
-                    f"but the cluster has {has:g}: ask for fewer slots, or for less per worker"
-                )
+    @property
+    def classes(self) -> dict[int, int]:
+        """The place in `kinds` of each slot's class, by the slot's number."""
+        places = [place for place, kind in enumerate(self.kinds) for _ in range(int(kind.slots))]
+        return dict(enumerate(places))
 
-    def scaling(self) -> ScalingConfig:
-        """The worker group of one slot, as Ray Train asks for it."""
-        resources: dict[str, float] = {"CPU": self.cpus_per_worker}
-        if self.gpus_per_worker:
-            resources["GPU"] = self.gpus_per_worker
-        return ScalingConfig(num_workers=self.workers, use_gpu=self.gpus_per_worker > 0, resources_per_worker=resources)
+    @property
+    def slots(self) -> int:
+        """How many there are."""
+        return len(self.classes)
+
+    def check_fits(self) -> None:
+        """Raise `Refusal` if the cluster cannot hold all slots at once: the last would wait for the first to end.
+
+        Where nodes come and go, it must be able to hold one of each class; the others wait for their place.
+        """
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray
+        there |= ray_state.get_max_resources_from_cluster_config() or {}  # where an autoscaler brings nodes
+        if alone():
+            _refuse_beyond(there, [(kind, int(kind.slots)) for kind in self.kinds])
+        for kind in self.kinds:
+            _refuse_beyond(there, [(kind, 1)])
+
+
+def _refuse_beyond(there: Mapping[str, float], asked: Sequence[tuple[SlotClass, int]]) -> None:
+    for resource in dict.fromkeys(name for kind, _ in asked for name in kind.per_worker()):
+        each = [(slots, kind.workers, kind.per_worker().get(resource, 0)) for kind, slots in asked]
+        total, has = sum(slots * workers * amount for slots, workers, amount in each), there.get(resource, 0)
+        if total > has:
+            told = " and ".join(
+                f"{slots} slots of {workers} workers with {amount:g} {resource}"
+                for slots, workers, amount in each
+                if amount
+            )
+            raise Refusal(
+                f"{told} need {total:g} {resource}, but the cluster has {has:g}: ask for fewer slots, or for less per "
+                "worker"
+            )
+
+
+def scaling(kind: SlotClass) -> ScalingConfig:
+    """The worker group of one slot, as Ray Train asks for it."""
+    return ScalingConfig(
+        num_workers=kind.workers, use_gpu=kind.gpus_per_worker > 0, resources_per_worker=kind.per_worker()
+    )
 
 
 class Slots:
@@ -77,7 +104,7 @@ class Slots:
         self.plan, self.workspace = plan, workspace
         self.name = f"{sweep}-{session}"
         self.pool_name = f"{self.name}-pool"
-        self.pool: Any = start_pool(self.pool_name, deadline_s=plan.deadline_s)
+        self.pool: Any = start_pool(self.pool_name, deadline_s=plan.deadline_s, classes=plan.classes)
         self.failures: dict[int, str] = {}
         self._closing = False
         self._threads = [
@@ -143,12 +170,16 @@ class Slots:
             self.pool.close.remote("every slot was lost")
 
     def _trainer(self, slot: int) -> SlotTrainer:
+        kind = self.plan.kinds[self.plan.classes[slot]]
+        workers = [self.plan.kinds[place].workers for place in self.plan.classes.values()]
         loop_config = LoopConfig(
             pool=self.pool_name,
             namespace=NAMESPACE,
             slot=slot,
-            slots=self.plan.slots,
-            threads=self.plan.cpus_per_worker,
+            first_share=sum(workers[:slot]),
+            shares=sum(workers),
+            threads=kind.cpus_per_worker,
+            gpus=kind.gpus_per_worker,
             deadline_s=self.plan.deadline_s,
             workspace=self.workspace,
             prepare=self.plan.prepare,
@@ -156,14 +187,23 @@ class Slots:
             run_trial=self.plan.run_trial,
         )
         return SlotTrainer(
-            train_loop,  # type: ignore[arg-type]  # ray wants a plain dict
+            train_loop,
+            pool=self.pool_name,
             train_loop_config=dict(loop_config),
-            scaling_config=self.plan.scaling(),
+            scaling_config=scaling(kind),
+            torch_config=TorchConfig(backend="gloo" if kind.workers == 1 else None),  # one worker needs no NCCL
             run_config=RunConfig(
                 name=f"{self.name}-slot-{slot}",
                 storage_path=ray_files(),
-                # Lost workers cost their trial an attempt, not the slot its life; a group that never fits is an error.
-                failure_config=FailureConfig(max_failures=-1, controller_failure_limit=3),  # type: ignore[call-arg]  # V1 to mypy
+                failure_config=_failures(),
                 callbacks=[Losses(self.pool_name, slot)],  # type: ignore[list-item]  # V1 to mypy
             ),
         )
+
+
+def _failures() -> FailureConfig:
+    """Lost workers cost their trial an attempt, not the slot its life.
+
+    A group that has no place waits for one where nodes may come; on a machine of its own that is an error.
+    """
+    return FailureConfig(max_failures=-1, controller_failure_limit=3 if alone() else -1)  # type: ignore[call-arg]  # V1 to mypy

@@ -1,21 +1,24 @@
 """What the pool knows, without Ray: which trials wait, which run where, and what each of them has said.
 
-A trial goes to one slot at a time. When the worker group of that slot is lost, the driver hears of it (`Lost`), since
-what is trained again is paid for again; it grants a new attempt, which goes to the head of the queue, or lets the trial
-end. Whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said and
-answered at a rung stands, whichever attempt got there first. Every trial ends by exactly one `Ended`.
+A trial goes to one slot at a time, of its class. When the worker group of that slot is lost, the driver hears of it
+(`Lost`), since what is trained again is paid for again; it grants a new attempt, which goes to the head of the queue,
+or lets the trial end. Whatever an older attempt still says is refused. A trial repeats itself exactly, so what was said
+and answered at a rung stands, whichever attempt got there first. Every trial ends by exactly one `Ended`.
 
 A trial that loses its workers is tried again, but not for ever: one that kills them each time would take the sweep with
-it. What the loss of a node took is not its fault and does not count. Two losses are no accident, so there is no second
-attempt after them: workers that Ray killed since memory ran out (`starve`), and those that made no progress for the
-sweep's deadline (`time_out`).
+it. What the loss of a node took is not its fault and does not count, nor do workers that leave since they were warned
+of it: their slot takes no trial before it has others. Two losses are no accident, so there is no second attempt after
+them: workers that Ray killed since memory ran out (`starve`), and those that made no progress for the sweep's deadline
+(`time_out`).
 """
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sweeps.events import Ended, Lost, Reported, SlotEvent, Started, Worker
@@ -26,17 +29,23 @@ ATTEMPTS = 3
 #: Workers say every tenth of a deadline that they made progress, so what was heard of them may be so much older.
 _SLACK = 1.1
 
+_NO_WORKERS = "starts its workers, or waits for a place for them"
+
 #: Said to a worker whose attempt is not the current one: it drops the trial and takes the next.
 Superseded = Literal["superseded"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to be trained. `attempt` is the number of its first attempt here: above 1 when a sweep is resumed."""
+    """A trial to be trained in a slot of its class.
+
+    `attempt` is the number of its first attempt here: above 1 when a sweep is resumed.
+    """
 
     trial: int
     config: dict[str, Any]
     attempt: int = 1
+    slot_class: int = 0
 
 
 class PoolClosedError(RuntimeError):
@@ -76,13 +85,15 @@ class _Slot:
     heard: float = 0.0  # when it last made progress
     waits: bool = False  # for a verdict, which may take as long as it takes
     condemned: bool = False  # its workers are about to be killed
+    leaving: bool = False  # they were told that they are about to be taken away
+    gone: bool = False
 
 
 class PoolState:
     """The queue of trials, the slots and the events of every trial.
 
     `attempts` is how many workers a trial may lose, `deadline_s` for how many seconds of `clock` its workers may make
-    no progress.
+    no progress. `classes` are those of the slots, by the number of a slot; what is not in it is of class 0.
     """
 
     def __init__(
@@ -90,14 +101,17 @@ class PoolState:
         attempts: int = ATTEMPTS,
         deadline_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
+        classes: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
+        self._classes = classes
         self.attempts, self.deadline_s, self.clock = attempts, deadline_s, clock
         self.closed: str | None = None
         self.problems: dict[int, str] = {}
-        self.progress: dict[int, str] = {}
+        self.progress: dict[int, str] = dict.fromkeys(classes, _NO_WORKERS)
         self._queue: deque[int] = deque()
         self._ahead: deque[int] = deque()
         self._trials: dict[int, _Trial] = {}
+        self._over: set[int] = set()  # trials that ended, and that the driver has yet to `forget`
         self._slots: dict[int, _Slot] = {}
 
     # Proxies
@@ -157,16 +171,18 @@ class PoolState:
     def forget(self, trial: int) -> None:
         """Drop the events of a trial whose end the driver has recorded."""
         self._trials.pop(trial, None)
+        self._over.discard(trial)
 
     def close(self, reason: str) -> None:
         """Hand out no more trials: idle workers leave at once, busy ones at their next report."""
         self.closed = self.closed or reason
 
     def snapshot(self) -> dict[str, Any]:
-        """What waits, what runs in which slot, what slots do before that, why they gave up, why the pool closed."""
+        """What waits, what runs in which slot and where, what slots without workers do, why slots and pool gave up."""
         return {
             "waiting": [*self._queue, *self._ahead],
             "running": {number: slot.trial for number, slot in self._slots.items() if slot.trial is not None},
+            "nodes": {number: self.nodes(number) for number, slot in self._slots.items() if not slot.gone},
             "progress": dict(self.progress),
             "problems": dict(self.problems),
             "closed": self.closed,
@@ -196,6 +212,9 @@ class PoolState:
         Unless that is `blamed` on the trial, it does not count: a node was lost, say, or preempted.
         """
         trial = self._taken_from(slot)
+        self.progress[slot] = _NO_WORKERS
+        if slot in self._slots:
+            self._slots[slot].gone = True
         if trial is None:
             return
         trial.losses += blamed
@@ -209,6 +228,18 @@ class PoolState:
             self._end_failed(trial, "worker_lost", why)
         else:
             trial.events.append(Lost(trial=trial.job.trial, attempt=trial.attempt))
+
+    def occupied(self) -> dict[int, set[str]]:
+        """By slot, the nodes of the workers that have not been told to leave."""
+        return {slot: self.nodes(slot) for slot, group in self._slots.items() if not (group.leaving or group.gone)}
+
+    def leave(self, slot: int) -> None:
+        """The workers of a slot are about to be taken away: they take no trial any more."""
+        self._slots[slot].leaving = True
+
+    def leaves(self, slot: int, generation: int) -> bool:
+        """Whether that was said of this worker group."""
+        return self.current(slot, generation) and self._slots[slot].leaving
 
     def starve(self, slot: int, why: str) -> None:
         """Ray has killed workers of a slot, since memory ran out: at its size their trial has no room."""
@@ -246,7 +277,7 @@ class PoolState:
 
     def _taken_from(self, slot: int) -> _Trial | None:
         """The trial that a slot was at; from now on it is at none."""
-        number = self._slots[slot].trial if slot in self._slots else None
+        number = self.trial_of(slot)
         if number is None:
             return None
         self._slots[slot].trial = None
@@ -256,17 +287,30 @@ class PoolState:
         """Whether this is still the worker group of the slot."""
         return self._slots[slot].generation == generation
 
+    def trial_of(self, slot: int) -> int | None:
+        """The trial that a slot is at."""
+        return self._slots[slot].trial if slot in self._slots else None
+
+    def has_work(self) -> bool:
+        """Whether a trial waits that a slot without one may take."""
+        return any(True for _ in self._waiting())
+
     def ready(self, slot: int, generation: int) -> bool:
         """Whether `take` has an answer."""
         if self.closed or slot in self.problems or not self.current(slot, generation):
             return True
-        return bool(self._waiting()) and not self._slots[slot].condemned
+        group = self._slots[slot]
+        return group.leaving or (self._next_for(slot) is not None and not group.condemned)
 
     def take(self, slot: int, generation: int) -> tuple[Job, int] | None:
         """The next trial for a slot and its attempt; None when there will be none for this worker group."""
         if self.closed or slot in self.problems or not self.current(slot, generation):
             return None
-        trial, group = self._trials[self._waiting().popleft()], self._slots[slot]
+        group, number = self._slots[slot], self._next_for(slot)
+        if group.leaving or number is None:
+            return None
+        (self._queue if number in self._queue else self._ahead).remove(number)
+        trial = self._trials[number]
         group.trial, group.heard, group.waits = trial.job.trial, self.clock(), False
         started = Started(
             trial=group.trial,
@@ -279,10 +323,14 @@ class PoolState:
         group.trained += 1
         return trial.job, trial.attempt
 
-    def _waiting(self) -> deque[int]:
-        """The queue that the next trial comes from; empty when there is none to take."""
-        proxy_gets_free = any(trial.ended for trial in self._trials.values())  # the driver has yet to `forget` it
-        return self._ahead if proxy_gets_free and not self._queue else self._queue
+    def _waiting(self) -> Iterator[int]:
+        """The trials that wait for a slot, in their order; that ahead of its proxy only when one gets free."""
+        return chain(self._queue, self._ahead if self._over else ())
+
+    def _next_for(self, slot: int) -> int | None:
+        """The trial that a slot takes next: the first of its class; None when there is none to take."""
+        kind = self._classes.get(slot, 0)
+        return next((number for number in self._waiting() if self._trials[number].job.slot_class == kind), None)
 
     def report(self, report: Reported) -> None:
         """Take in a report, unless its attempt is superseded or an earlier attempt made it already."""
@@ -313,7 +361,7 @@ class PoolState:
         trial = self._current(end.trial, end.attempt)
         if trial is None:
             return
-        trial.events.append(end)
+        self._end(trial, end)
         for slot in self._slots.values():
             if slot.trial == end.trial:
                 slot.trial = None
@@ -330,9 +378,14 @@ class PoolState:
             return None
         return known
 
+    def _end(self, trial: _Trial, end: Ended) -> None:
+        trial.events.append(end)
+        self._over.add(trial.job.trial)
+
     def _end_pruned(self, trial: _Trial) -> None:
         last = trial.reports()[-1]
-        trial.events.append(
+        self._end(
+            trial,
             Ended(
                 trial=last.trial,
                 attempt=trial.attempt,
@@ -340,12 +393,13 @@ class PoolState:
                 step=last.step,
                 fidelity=last.fidelity,
                 metrics=last.metrics,
-            )
+            ),
         )
 
     def _end_failed(self, trial: _Trial, failure: FailureKind, why: str) -> None:
         reports = trial.reports()
-        trial.events.append(
+        self._end(
+            trial,
             Ended(
                 trial=trial.job.trial,
                 attempt=trial.attempt,
@@ -355,5 +409,5 @@ class PoolState:
                 metrics=reports[-1].metrics if reports else {},
                 failure=failure,
                 message=why,
-            )
+            ),
         )

@@ -139,7 +139,7 @@ class MlflowWriter:
             took_s = time.perf_counter() - began
             with self._ticked:
                 self._ticked.notify_all()
-            self._wake.wait(min(max(self._interval_s * 2**failures, took_s / _SHARE_OF_TIME), _LONGEST_WAIT_S))
+            self._wake.wait(pause_s(took_s, self._interval_s * 2**failures))
 
     def _wait_for_a_trial(self) -> None:
         """Until a trial of this session has started, or `flush` wants all that there is."""
@@ -155,6 +155,11 @@ class MlflowWriter:
         if text != self.last_error:
             _LOG.warning("MLflow cannot be written (%s). The ledger keeps everything; trying again", text)
         self.last_error = text
+
+
+def pause_s(took_s: float, least_s: float = 3.0) -> float:
+    """How many seconds the writer leaves MLflow alone after a write that took so many."""
+    return min(max(least_s, took_s / _SHARE_OF_TIME), _LONGEST_WAIT_S)
 
 
 def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int:
@@ -278,7 +283,7 @@ class _Runs:
     """Runs of one experiment, in plain values. What a run is known to hold is not sent to it again."""
 
     def __init__(self, tracking: Tracking) -> None:
-        _quieten()
+        quieten()
         # Takes seconds, in the writer's thread.
         import mlflow
         from mlflow import entities
@@ -377,7 +382,7 @@ def _from_back(chunks: list[list[T]], back: int) -> list[T]:
     return chunks[-back] if back <= len(chunks) else []
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """No usage reports, no chatter, no waiting for a dead server: MLflow takes these from the environment alone.
 
     And nothing is unpickled, whatever the environment says: nothing of a sweep is a pickle.

@@ -29,6 +29,9 @@ class Deadly:
         self.left -= 1
         self.world.mean_(tensors)
 
+    def leaving(self) -> bool:
+        return self.world.leaving()
+
 
 def dies_once(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
     """A trial whose first attempt is killed after `dies_at` steps."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import ray
 
+from search_spaces.policies import SlotClass
 from sweeps.events import Reported
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots
@@ -153,7 +154,7 @@ def own_ray() -> Iterator[None]:
 def test_workers_of_ray_train_killed_at_random_steps_end_in_the_same_weights(tmp_path: Path) -> None:
     chance, kills = random.Random(5), 20
     jobs = [Job(number, {**real_trial(number), "dies_at": chance.randrange(1, STEPS)}) for number in range(kills)]
-    plan = SlotPlan(2, run_trial="tests.faults.dying_trials:dies_once")
+    plan = SlotPlan([SlotClass(slots=2)], run_trial="tests.faults.dying_trials:dies_once")
     with Slots(plan, "kills", "1", str(tmp_path / "killed")) as slots:
         (tmp_path / "killed").mkdir(exist_ok=True)
         events = drive(slots, jobs)

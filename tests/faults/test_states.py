@@ -26,7 +26,9 @@ from sweeps.slots.state import PoolState
 from tests.faults.lengths import count, length
 from tests.sweeps.plain_slot import smoke
 
-LOADED = smoke("budget.trials=6", "search={name: random, seed: 0}", "stop={name: asha, reduction: 4}")
+#: Two slots of two classes; about half of the trials fit into the smaller.
+CLASSES = "resources.classes={small: {slots: 1, memory_gb: 0.000158}, large: {slots: 1, memory_gb: 1}}"
+LOADED = smoke("budget.trials=6", "search={name: random, seed: 0}", "stop={name: asha, reduction: 4}", CLASSES)
 SPEC = {"file": LOADED.file.to_json()}
 SLOTS = 2
 FAILURES = ("nan", "oom", "timeout", "worker_lost", "bad_data", "user_error")
@@ -44,7 +46,7 @@ class Session:
         fence = self.ledger.claim()
         facts: dict[str, Any] = {"host": "h", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         self.ledger.append(Opened(fence=fence, **facts))
-        self.pool = PoolState()
+        self.pool = PoolState(classes={0: 0, 1: 1})
         self.slots = {slot: self.pool.hello(slot, WORKERS) for slot in range(SLOTS)}
         self.work: dict[int, tuple[int, int]] = {}  # by slot, the trial and its attempt
         self.heard: dict[int, int] = {}
@@ -92,6 +94,7 @@ class Trials(RuleBasedStateMachine):
                 and pool.ready(slot, generation)
                 and (taken := pool.take(slot, generation))
             ):
+                assert taken[0].slot_class == slot, "a slot takes trials of its class alone"
                 self.session.work[slot] = taken[0].trial, taken[1]
                 fired["claim"] += 1
 
@@ -161,6 +164,24 @@ class Trials(RuleBasedStateMachine):
         del self.session.work[slot]
         self.session.slots[slot] = self.session.pool.hello(slot, WORKERS)
         fired["lose worker"] += 1
+
+    @precondition(lambda self: self.session.work)
+    @rule(data=st.data(), reports=st.booleans(), accuracy=st.floats(0, 1))
+    def leave(self, data: st.DataObject, reports: bool, accuracy: float) -> None:
+        """A worker is warned, leaves, and others come: none of it counts against its trial."""
+        slot, trial, attempt = self.slot_at_work(data)
+        if reports:
+            self.say(trial, attempt, accuracy)
+        pool, generation = self.session.pool, self.session.slots[slot]
+        losses = pool._trials[trial].losses
+        pool.leave(slot)
+        pool.vacate(slot, blamed=False)
+        del self.session.work[slot]
+        assert pool.ready(slot, generation)
+        assert pool.take(slot, generation) is None
+        assert pool._trials[trial].losses == losses
+        self.session.slots[slot] = pool.hello(slot, WORKERS)
+        fired["leave"] += 1
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -239,13 +260,13 @@ class Trials(RuleBasedStateMachine):
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 TestTrials = Trials.TestCase
-SEQUENCES = length(60, 500)
+SEQUENCES = length(120, 500)
 TestTrials.settings = settings(max_examples=SEQUENCES, stateful_step_count=60, deadline=None, database=None)
 
 
 def test_every_rule_had_its_turn() -> None:
     """After the machine: else its sequences would have tried nothing."""
-    least = SEQUENCES // 10
+    least = SEQUENCES // 40
     rules = (
         "plan",
         "claim",
@@ -255,6 +276,7 @@ def test_every_rule_had_its_turn() -> None:
         "prune",
         "fail",
         "lose worker",
+        "leave",
         "cancel",
         "kill",
         "freeze",

@@ -117,6 +117,32 @@ WRONG = [
     ("constraints={compute/peak_bytes: {}}", "constraints.compute/peak_bytes", "bounds its metric", "`at_most: ...`"),
     ("constraints={compute/peak_bytes: 3}", "constraints.compute/peak_bytes", "a mapping", "a mapping"),
     (
+        "resources={workers: 2, gpus_per_worker: 0.5}",
+        "resources.gpus_per_worker",
+        "a slot of one worker",
+        "`workers: 1`",
+    ),
+    ("resources.gpus_per_worker=1.5", "resources.gpus_per_worker", "a share of one GPU", "a whole number"),
+    ("resources.memory_gb=0.00001", "resources.memory_gb", "the smallest takes", "give a class more memory_gb"),
+    (
+        "resources.classes={small: {slots: 1}}",
+        "resources.classes.small.memory_gb",
+        "each of several classes",
+        "a number",
+    ),
+    (
+        "resources={slots: 2, classes: {small: {slots: 1, memory_gb: 1}}}",
+        "resources.slots",
+        "slots of one kind, or of several classes",
+        "move slots into the classes",
+    ),
+    (
+        "resources.classes={a: {slots: 1, memory_gb: 0.00001}, b: {slots: 1, workers: 2, memory_gb: 0.00001}}",
+        "resources.classes",
+        "some trial must fit into a slot",
+        "narrow the space",
+    ),
+    (
         "constraints={transfer/cka: {at_least: 2, at_most: 1}}",
         "constraints.transfer/cka.at_least",
         "may not be above at_most, 1",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from search_spaces.sweep_file import LoadedSweep, load
 from sweeps.driver import Driver
@@ -11,6 +12,8 @@ from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_of
 from sweeps.slots.state import Job
 from trainables.outcomes import Outcome, Report, RungReport, Verdict
+
+NOWHERE = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
 
 Train = Callable[[Job, Report], Outcome]
 
@@ -52,14 +55,15 @@ class PlainSlot:
 
 
 @contextmanager
-def driving(folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1) -> Iterator[Driver]:
-    """A driver on the ledger in `folder`, which is made or continued."""
+def driving(
+    folder: Path, loaded: LoadedSweep, slot: PlainSlot, at_once: int = 1, opened: dict[str, Any] = NOWHERE
+) -> Iterator[Driver]:
+    """A driver on the ledger in `folder`, which is made or continued; `opened` is what it records of itself."""
     if not (folder / "ledger.db").exists():
         spec = {"file": loaded.file.to_json(), "source": loaded.source, "overrides": []}
         Ledger.create(folder, loaded.file.name, spec).close()
     with Ledger.open(folder) as ledger:
         fence = ledger.claim()
-        opened = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}
         ledger.append(Opened(fence=fence, **opened))
         search = search_of(loaded.space, loaded.file, ledger.history.trials)
         yield Driver(ledger, loaded.file, search, at_once, slot)

@@ -1,10 +1,12 @@
 """What a log shows of a sweep while it runs."""
 
 import io
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from sweeps.ledger.store import Ledger
@@ -44,3 +46,24 @@ def test_what_slots_do_is_shown_once_each_until_a_trial_has_started(tmp_path: Pa
         "slot 1 loads the data",
         "slot 0 warms up",
     ]
+
+
+def test_events_are_log_records_of_their_trial_where_json_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SWEEPS_LOG_FORMAT", "json")
+    ledger = Ledger.create(tmp_path, "sweep", {"file": {"goals": stories.GOALS}})
+    ledger.claim()
+    printed = io.StringIO()
+    with caplog.at_level(logging.INFO), LiveView(tmp_path, NoOutbox(), Console(file=printed, width=200)):
+        for event in (stories.opened(), *stories.trial_story(3, 0.5, rungs=1)):
+            ledger.append(event)
+    ledger.close()
+    of_trial = [record for record in caplog.records if hasattr(record, "trial")]
+    assert [record.getMessage().split(":")[0] for record in of_trial] == [
+        "trial 3 started in slot 1",
+        "trial 3 at 25%",
+        "trial 3 complete",
+    ]
+    assert {(record.sweep, record.trial, record.attempt) for record in of_trial} == {("sweep", 3, 1)}
+    assert printed.getvalue() == ""

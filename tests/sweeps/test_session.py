@@ -196,3 +196,11 @@ def test_a_signal_leaves_a_sweep_that_can_be_resumed(tmp_path: Path, signum: sig
     history = history_of(tmp_path / "results" / "signalled")
     assert history.closed == "interrupted"
     assert history.counts()["running"] >= 1
+
+
+def test_a_trial_that_was_killed_and_resumed_is_reproduced_in_one_go(swept: Swept) -> None:
+    number = next(n for n, trial in swept.after.trials.items() if len(trial.attempts) > 1)
+    again = start("reproduce", f"{SWEEP}:{number}", "--storage", str(swept.storage))
+    said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert "exact (the same platform)" in said

@@ -8,7 +8,7 @@ import pytest
 from search_spaces.policies import Asha, NonDominated, NoStop, StopConfig
 from sweeps.events import Reported
 from sweeps.ledger.history import History
-from sweeps.stopping import crowding_distances, judge, keeps
+from sweeps.stopping import Judge, crowding_distances, keeps
 from tests.sweeps import stories
 
 RULE = NonDominated(keep=0.5, minimum=3)
@@ -27,8 +27,8 @@ def history_of(*points: tuple[float, float]) -> History:
 
 def verdict_on(last: tuple[float, float], *before: tuple[float, float], rule: StopConfig = RULE) -> str:
     history = history_of(*before, last)
-    report: Reported = history.trials[len(before)].reports.pop(0)
-    return judge(rule, history, stories.GOALS, report)
+    report: Reported = history.trials[len(before)].reports[0]
+    return Judge(rule, history, stories.GOALS)(report)
 
 
 def test_nobody_is_judged_before_enough_have_come() -> None:
@@ -45,9 +45,9 @@ def test_a_dominated_trial_is_stopped_and_one_on_the_front_goes_on() -> None:
 
 def test_a_trial_is_ranked_at_its_full_cost_not_at_what_it_has_spent() -> None:
     history = history_of((0.5, 1.0), (0.6, 2.0), (0.7, 3.0), (0.45, 3.5))
-    report = history.trials[3].reports.pop(0)
+    report = history.trials[3].reports[0]
     cut_short = report.model_copy(update={"metrics": {**report.metrics, "compute/cost_s": 0.001}})
-    assert judge(RULE, history, stories.GOALS, cut_short) == "stop"
+    assert Judge(RULE, history, stories.GOALS)(cut_short) == "stop"
 
 
 def test_the_share_to_keep_decides_in_the_middle() -> None:
@@ -58,17 +58,17 @@ def test_the_share_to_keep_decides_in_the_middle() -> None:
 
 def test_the_last_rung_and_no_rule_stop_nobody() -> None:
     history = history_of((0.9, 1.0), (0.9, 1.0), (0.9, 1.0), (0.1, 9.0))
-    report = history.trials[3].reports.pop(0)
-    assert judge(RULE, history, stories.GOALS, report) == "stop"
-    assert judge(NoStop(), history, stories.GOALS, report) == "continue"
-    assert judge(RULE, history, stories.GOALS, report.model_copy(update={"fidelity": 1.0})) == "continue"
+    report = history.trials[3].reports[0]
+    assert Judge(RULE, history, stories.GOALS)(report) == "stop"
+    assert Judge(NoStop(), history, stories.GOALS)(report) == "continue"
+    assert Judge(RULE, history, stories.GOALS)(report.model_copy(update={"fidelity": 1.0})) == "continue"
 
 
 @pytest.mark.parametrize("broken", [{}, {"transfer/knn_top1": float("nan")}])
 def test_a_missing_value_counts_as_the_worst(broken: dict[str, float]) -> None:
     history = history_of((0.9, 1.0), (0.8, 1.0), (0.7, 1.0), (0.1, 9.0))
-    report = history.trials[3].reports.pop(0).model_copy(update={"metrics": broken})
-    assert judge(RULE, history, stories.GOALS, report) == "stop"
+    report = history.trials[3].reports[0].model_copy(update={"metrics": broken})
+    assert Judge(RULE, history, stories.GOALS)(report) == "stop"
 
 
 def test_the_lower_front_goes_first_whoever_dominates_how_many() -> None:
@@ -104,3 +104,18 @@ def test_asha_looks_at_the_first_goal_alone() -> None:
 def test_values_that_are_equal_go_on_together() -> None:
     for rule in (Asha(reduction=3), NonDominated(keep=0.3, minimum=2)):
         assert keeps(rule, [1, 1], [[1, 1]] * 5) == "continue"
+
+
+def test_a_judge_that_has_seen_a_sweep_grow_says_what_a_new_one_says() -> None:
+    history, grown = History(), []
+    lasting = Judge(RULE, history, stories.GOALS)
+    chance = np.random.default_rng(0)
+    for number, at in enumerate(chance.permutation(40)):  # trials do not report in the order of their numbers
+        story = [stories.planned(int(at), float(at % 7)), stories.started(int(at))]
+        for seq, event in enumerate([stories.opened(), *story] if not number else story, start=history.last_seq + 1):
+            history.apply(seq, datetime.now(UTC), event)
+        report = stories.reported(int(at), 0, round(chance.random(), 1))
+        grown.append(lasting(report))
+        assert grown[-1] == Judge(RULE, history, stories.GOALS)(report)
+        history.apply(history.last_seq + 1, datetime.now(UTC), report)
+    assert set(grown) == {"continue", "stop"}

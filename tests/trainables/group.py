@@ -30,17 +30,19 @@ class Trained:
 
 @dataclass
 class Steps:
-    """Losses of some steps, the gradients of the last, and the state after it."""
+    """Losses of some steps, the gradients of the last, the state after it, and bytes sent in each."""
 
     losses: list[float]
     gradients: dict[str, Tensor]
     state: dict[str, Tensor]
+    sent_bytes: list[float]
 
 
-def take_steps(config: TrialConfig, count: int, world: World | None = None) -> Steps:
+def take_steps(config: TrialConfig, count: int, world: GroupWorld | None = None) -> Steps:
     """The first steps of a trial, nothing measured."""
     stepped = Stepped(config).run(range(count), world)
-    return Steps(stepped.losses, stepped.gradients, {name: t.clone() for name, t in stepped.state().items()})
+    state = {name: tensor.clone() for name, tensor in stepped.state().items()}
+    return Steps(stepped.losses, stepped.gradients, state, stepped.sent_bytes)
 
 
 def train_whole(config: TrialConfig, folder: Path, world: World | None = None) -> Trained:
@@ -63,10 +65,37 @@ def train_in_group(
     return [torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(size)]
 
 
-def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path, steps: int | None) -> None:
+def sent_and_written(size: int, folder: Path, count: int) -> list[tuple[float, int, float, int]]:
+    """For each rank, of averaging and gathering `count` floats: bytes sent, as its world counts and as Linux does."""
+    spawn(_send, (size, folder, count), nprocs=size)  # type: ignore[no-untyped-call]
+    return [tuple(torch.load(folder / f"rank-{rank}")) for rank in range(size)]
+
+
+def _send(rank: int, size: int, folder: Path, count: int) -> None:
+    world = _join(rank, size, folder)
+    found: list[float] = []
+    for exchange in (lambda: world.mean_([torch.ones(count)]), lambda: world.gather(torch.ones(count))):
+        sent, written = world.sent_bytes, _written()
+        exchange()
+        dist.barrier()
+        found += [world.sent_bytes - sent, _written() - written]
+    torch.save(found, folder / f"rank-{rank}")
+    dist.destroy_process_group()
+
+
+def _written() -> int:
+    """Bytes that this process has written, to sockets too."""
+    return int(next(line for line in Path("/proc/self/io").read_text().splitlines() if line[:5] == "wchar").split()[1])
+
+
+def _join(rank: int, size: int, folder: Path) -> GroupWorld:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
-    world = GroupWorld()
+    return GroupWorld()
+
+
+def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path, steps: int | None) -> None:
+    world = _join(rank, size, folder)
     if steps is None:
         trained = [train_whole(config, folder / str(number), world) for number, config in enumerate(configs)]
     else:

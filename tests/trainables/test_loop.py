@@ -1,6 +1,7 @@
 """A trial is a function of its config: whatever ran before it, and however often it was killed."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from trainables.policies.constant import Constant
 from trainables.policies.mi_guided import MIGuided
 from trainables.step import TrainingStep
 from trainables.storage import Storage
+from trainables.tasks.digits import Digits
 from trainables.teacher_cache import TeacherCache
 from trainables.world import SingleWorld
 
@@ -52,6 +54,19 @@ def test_a_trial_is_the_same_as_the_first_and_as_the_fourth_of_a_process(tmp_pat
     assert outcomes[0].weights_digest == outcomes[3].weights_digest
     assert timeless(outcomes[0].metrics) == timeless(outcomes[3].metrics)
     assert len({outcome.weights_digest for outcome in outcomes}) == 3
+
+
+@pytest.mark.parametrize("views", [None, 3])
+def test_threads_that_read_ahead_change_nothing(
+    views: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_trial(objective=InfoNCE(temperature=0.1), views=views)
+    alone = train(config, tmp_path / "alone")
+    monkeypatch.setattr(Digits, "readers", 3)
+    ahead = train(config, tmp_path / "ahead")
+    assert ahead.weights_digest == alone.weights_digest
+    assert timeless(ahead.metrics) == timeless(alone.metrics)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_a_trial_leaves_the_processs_random_numbers_and_settings_alone(tmp_path: Path) -> None:

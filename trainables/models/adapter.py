@@ -22,7 +22,7 @@ class Adapter(ModelMember):
     Departures: reconstruction: the method's equations could not be read; layers, sizes and perturbations are ours.
     """
 
-    reads: ClassVar[Literal["images", "features"]] = "features"
+    reads: ClassVar[Literal["images", "tokens", "vectors", "features"]] = "features"
     smallest_image: ClassVar[int] = 0
 
     name: Literal["adapter"] = "adapter"

@@ -1,17 +1,24 @@
 """What the networks of the CRD benchmark share (Tian et al. 2020, arXiv 1910.10699; CIFAR-100).
 
 Structure, names and initial weights are those of the authors' repository (github.com/HobbitLong/RepDistiller, commit
-b84f547), so that its checkpoints fit. It feeds them images standardised by CIFAR-100's own means and deviations.
+b84f547), so that its checkpoints fit. It feeds them images standardised by CIFAR-100's own means and deviations: here
+`standardise: cifar100`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from trainables.base import Misfit
+from trainables.models.standardised import Standardised
+from trainables.models.weights import Weights, classifier_in
 from trainables.protocols import ModelMember
+
+#: Means and deviations of CIFAR-100's training images (RepDistiller, dataset/cifar100.py).
+_STATISTICS = {"cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))}
 
 Normalisation = Callable[[int], nn.Module]
 """Makes the normalisation of that many channels."""
@@ -24,19 +31,43 @@ class CifarModel(ModelMember):
     """A network of the benchmark. `smallest_image` is its total stride: below, a stride has nothing left to halve.
 
     Published with batch normalisation, each worker over its own share of the batch. With ``group``, group normalisation
-    over the sample takes its place: a sample then does not depend on those beside it.
+    over the sample takes its place: a sample then does not depend on those beside it. With `weights` it starts from,
+    and a teacher is, what was trained elsewhere: a checkpoint of the benchmark, say.
     """
 
     normalisation: Literal["batch", "group"] = "batch"
+    standardise: Literal["none", "cifar100"] = "none"
+    weights: Weights | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are `weights`."""
+        return self.weights is not None
 
     @property
     def batch_statistics(self) -> bool:
         """Whether it normalises by statistics of the batch: then results depend on the number of workers."""
         return self.normalisation == "batch"
 
+    def misfits(self) -> Iterator[Misfit]:
+        """Those of the `weights`."""
+        if self.weights:
+            yield from self.weights.misfits()
+
     def build(self, inputs: tuple[int, ...]) -> nn.Module:
         """The network without its classifier: images (B, channels, size, size) to pooled features (B, F)."""
-        return self._network(inputs[0], _normalisation(self.normalisation), classes=0)
+        network = self._network(inputs[0], _normalisation(self.normalisation), classes=0)
+        if self.weights:
+            self.weights.load_into(network, self.weights.read())
+        return Standardised(network, *_STATISTICS[self.standardise]) if self.standardise != "none" else network
+
+    def classifier(self) -> dict[str, Tensor]:
+        """The last layer of the published network, if it is among the `weights`."""
+        if self.weights is None:
+            return {}
+        tensors = self.weights.read()
+        inner = self._network(3, _normalisation(self.normalisation), classes=0)
+        return classifier_in(self.weights.load_into(inner, tensors))
 
     def published(self, classes: int) -> nn.Module:
         """The same network with its classifier: images (B, 3, size, size) to logits (B, classes)."""

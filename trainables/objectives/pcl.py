@@ -41,6 +41,10 @@ class PCL(ObjectiveMember):
         """For the second term."""
         return True
 
+    def gathered_bytes(self, shapes: Shapes) -> int:
+        """Every anchor's number and both embeddings: the first term is within the whole batch."""
+        return shapes.batch * (8 + 4 * self.sides * shapes.width)
+
     def build(self) -> "PCLLoss":
         """The loss."""
         return PCLLoss(self)

@@ -104,6 +104,10 @@ class Sum(ObjectiveMember):
         """Those of all terms."""
         return [caution for objective in self._objectives() for caution in objective.cautions(shapes)]
 
+    def gathered_bytes(self, shapes: Shapes) -> int:
+        """Those of all terms."""
+        return sum(objective.gathered_bytes(shapes) for objective in self._objectives())
+
     def build(self) -> "SumLoss":
         """The losses of all terms."""
         return SumLoss(self)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,8 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainables.base import Config
-from trainables.evidence import ImageSplit, TransferSet
+from trainables.evidence import ImageSplit, TaskMember, TransferSet
 from trainables.randomness import numpy_stream, per_sample_uniforms
 from trainables.tasks.distortions import Distortion
 
@@ -20,7 +20,7 @@ _EPOCHS_KEPT = 64
 _SPLIT_SEED = 0  # the splits are part of the task: no trial may draw its own
 
 
-class Digits(Config):
+class Digits(TaskMember):
     """Distillation sees the images of classes 0 to 5; generalisation is measured on classes 6 to 9.
 
     Two transfer sets hold the same named splits of the same samples: ``transfer`` shows the held-out classes under
@@ -30,10 +30,10 @@ class Digits(Config):
     halved into validation and test, class by class, and each appears `copies` times under distortions of its own.
     """
 
-    channels: ClassVar[int] = 1
-    image_size: ClassVar[int] = 8
+    inputs: ClassVar[tuple[int, ...]] = (1, 8, 8)
     classes: ClassVar[int] = 6
     source_samples: ClassVar[int] = 1083
+    readers: ClassVar[int] = 0  # threads that read ahead of the steps: what is kept in memory takes none
     transfer_names: ClassVar[tuple[str, ...]] = ("transfer", "shift")
 
     name: Literal["digits"] = "digits"
@@ -61,10 +61,11 @@ class DigitsTask:
         is_source = labels < config.classes
         self.config = config
         self.classes = config.classes
-        self.source = _split(images[is_source], labels[is_source])
+        source = torch.from_numpy(images[is_source])
+        self.source = ImageSplit(source, torch.from_numpy(labels[is_source]))
         self.transfer_sets = _transfer_sets(config, images[~is_source], labels[~is_source])
         self.digest = self._digest()
-        self._epoch = functools.lru_cache(maxsize=_EPOCHS_KEPT)(functools.partial(_Epoch, config, self.source.images))
+        self._epoch = functools.lru_cache(maxsize=_EPOCHS_KEPT)(functools.partial(_Epoch, config, source))
 
     def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
         """Augmented source images, a function of (seed, epoch, sample) alone."""
@@ -76,7 +77,7 @@ class DigitsTask:
         for transfer_set in self.transfer_sets.values():
             splits += [transfer_set.train, transfer_set.validation, transfer_set.test]
         for split in splits:
-            digest.update(split.images.numpy().tobytes())
+            digest.update(split.images[torch.arange(len(split.label_N))].numpy().tobytes())
             digest.update(split.label_N.numpy().tobytes())
         return digest.hexdigest()
 
@@ -104,7 +105,7 @@ class _Epoch:
 
 @functools.lru_cache(maxsize=2)
 def _augmentation_draws(config: Digits, seed: int, epoch: int) -> Tensor:
-    draws = config.augmentation.draws(config.image_size**2)
+    draws = config.augmentation.draws(math.prod(config.inputs))
     return torch.from_numpy(per_sample_uniforms(seed, "augmentation", epoch, config.source_samples, draws))
 
 
@@ -149,5 +150,4 @@ def _stratified(labels: np.ndarray, labels_per_class: int) -> tuple[np.ndarray, 
 def _distorted(images: np.ndarray, labels: np.ndarray, copies: int, shift: Distortion, purpose: str) -> ImageSplit:
     images, labels = np.repeat(images, copies, axis=0), np.repeat(labels, copies)
     uniforms = numpy_stream(_SPLIT_SEED, purpose).random((len(images), shift.draws(images[0].size)), dtype=np.float32)
-    split = _split(images, labels)
-    return ImageSplit(shift.apply(split.images, uniforms), split.label_N)
+    return ImageSplit(shift.apply(torch.from_numpy(images), uniforms), torch.from_numpy(labels))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from search_spaces.policies import SlotClass
 from sweeps.events import Reported, SlotEvent
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.slots import SlotPlan, Slots
@@ -59,5 +60,5 @@ def sweep(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep:  
         Job(trial, {"steps": 3, "at": 2, "what": what})
         for trial, what in ((RAISES, "raise"), (NAN, "nan"), (STARVED, "memory"), (KILLED, "die once"))
     ]
-    with Slots(SlotPlan(2, run_trial=FORMULA), "sweep", "1", str(workspace)) as slots:
+    with Slots(SlotPlan([SlotClass(slots=2)], run_trial=FORMULA), "sweep", "1", str(workspace)) as slots:
         return Sweep(drive(slots, jobs, decide), workspace)

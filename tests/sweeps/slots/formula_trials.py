@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 
-from trainables.outcomes import Outcome, Report, RungReport, StorageFull, TrialFailure
+from trainables.outcomes import Leaving, Outcome, Report, RungReport, StorageFull, TrialFailure
 from trainables.protocols import World
 
 
 def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Report, world: World) -> Outcome:
     """`steps` steps, a rung at each, every step written to a file of its rank; misbehaves where `config` says so.
 
-    A trial that `meets` another goes on only when that has begun, which takes a second slot.
+    A trial that `meets` another goes on only when that has begun, which takes a second slot; one that waits `until` a
+    file is there leaves meanwhile if its worker is warned, and leaves a mark.
     """
     steps = config.get("steps", 3)
     marks = Path(workspace, f"trial-{trial}-rank-{world.rank}.txt")
@@ -26,6 +27,8 @@ def formula(config: Mapping[str, Any], *, trial: int, workspace: str, report: Re
             file.write(f"{step}\n")
         if "meets" in config:
             _wait_for(Path(workspace, f"trial-{config['meets']}-rank-{world.rank}.txt"))
+        if "until" in config:
+            _wait_for(Path(workspace, config["until"]), world, marks.with_suffix(".left"))
         if world.rank == config.get("rank", world.rank):
             _misbehave(config, step, workspace, trial)
         total = torch.tensor([float(world.rank + 1)])
@@ -46,8 +49,11 @@ def note(
     Path(workspace, f"prepared-{share}-of-{shares}").touch()
 
 
-def _wait_for(mark: Path) -> None:
+def _wait_for(mark: Path, world: World | None = None, left: Path | None = None) -> None:
     while not mark.exists():
+        if world and left and world.leaving():
+            left.touch()
+            raise Leaving
         time.sleep(0.01)
 
 

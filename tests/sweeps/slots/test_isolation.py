@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.policies import SlotClass
 from sweeps.slots.slots import SlotPlan, Slots
 from sweeps.slots.state import Job
 from tests.sweeps.slots.driving import drive, ends, starts
@@ -37,7 +38,7 @@ def trial(number: int) -> TrialConfig:
 @pytest.mark.usefixtures("local_ray")
 def test_the_fiftieth_trial_of_a_slot_has_the_weights_of_the_first_and_of_one_trained_alone(tmp_path: Path) -> None:
     jobs = [Job(number, trial(number).to_json()) for number in range(FIFTIETH + 1)]
-    with Slots(SlotPlan(1), "isolation", "1", str(tmp_path / "slot")) as slots:
+    with Slots(SlotPlan([SlotClass(slots=1)]), "isolation", "1", str(tmp_path / "slot")) as slots:
         events = drive(slots, jobs)
     ended = ends(events)
     assert all(end.state == "complete" for end in ended.values())

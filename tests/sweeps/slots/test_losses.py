@@ -1,11 +1,17 @@
 """Trials that take their workers with them, on a real Ray: each is put aside, and the sweep goes on."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
+import ray
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
+from search_spaces.policies import SlotClass
+from sweeps.events import Lost
 from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.losses import starvation
 from sweeps.slots.slots import SlotPlan, Slots
@@ -24,7 +30,7 @@ def harmed(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Sweep: 
     harm = {POISON: "die", HANGS: "hang", FROZEN: "freeze"}
     jobs = [Job(trial, {"steps": 3, "at": 2, "what": what}) for trial, what in harm.items()]
     jobs += [Job(trial, {"steps": 2}) for trial in PLAIN]
-    with Slots(SlotPlan(2, deadline_s=3, run_trial=FORMULA), "harmed", "1", str(workspace)) as slots:
+    with Slots(SlotPlan([SlotClass(slots=2)], deadline_s=3, run_trial=FORMULA), "harmed", "1", str(workspace)) as slots:
         return Sweep(drive(slots, jobs), workspace)
 
 
@@ -57,7 +63,7 @@ def test_all_others_are_trained_as_if_nothing_had_happened(harmed: Sweep) -> Non
 @pytest.mark.usefixtures("harmed")
 def test_the_worker_beside_one_that_dies_says_nothing_against_the_trial(tmp_path: Path) -> None:
     jobs = [Job(0, {"steps": 3, "at": 2, "what": "die once", "rank": 1}), Job(1, {"steps": 2})]
-    with Slots(SlotPlan(1, workers=2, run_trial=FORMULA), "beside", "1", str(tmp_path)) as slots:
+    with Slots(SlotPlan([SlotClass(slots=1, workers=2)], run_trial=FORMULA), "beside", "1", str(tmp_path)) as slots:
         events = drive(slots, jobs)
     assert [start.attempt for start in starts(events, 0)] == [1, 2]
     assert {trial: end.state for trial, end in ends(events).items()} == {0: "complete", 1: "complete"}
@@ -65,9 +71,29 @@ def test_the_worker_beside_one_that_dies_says_nothing_against_the_trial(tmp_path
 
 
 @pytest.mark.usefixtures("harmed")
+def test_a_group_of_which_one_worker_gets_sigterm_leaves_together_and_its_trial_goes_on(tmp_path: Path) -> None:
+    plan = SlotPlan([SlotClass(slots=1, workers=2)], run_trial=FORMULA)
+    with Slots(plan, "warned", "1", str(tmp_path)) as slots:
+        pool = slots.pool
+        ray.get([pool.submit.remote(0, {"steps": 1, "until": "go"}, 1), pool.answer.remote(0, 0, "continue")])
+        _, start = ray.get(pool.next_event.remote(0, 0))
+        while not (tmp_path / "trial-0-rank-1.txt").exists():
+            time.sleep(0.01)
+        os.kill(start.workers[1].pid, signal.SIGTERM)
+        _, lost = ray.get(pool.next_event.remote(0, 1))
+        assert lost == Lost(trial=0, attempt=1)
+        assert sorted(mark.name for mark in tmp_path.glob("*.left")) == [f"trial-0-rank-{rank}.left" for rank in (0, 1)]
+        (tmp_path / "go").touch()
+        pool.retry.remote(0, 2)
+        again, _, end = [ray.get(pool.next_event.remote(0, heard))[1] for heard in (2, 3, 4)]
+    assert (end.state, end.attempt) == ("complete", 2)
+    assert {worker.pid for worker in again.workers}.isdisjoint(worker.pid for worker in start.workers)
+
+
+@pytest.mark.usefixtures("harmed")
 def test_full_storage_ends_the_sweep_and_no_trial(tmp_path: Path) -> None:
     with (
-        Slots(SlotPlan(1, run_trial=FORMULA), "full", "1", str(tmp_path)) as slots,
+        Slots(SlotPlan([SlotClass(slots=1)], run_trial=FORMULA), "full", "1", str(tmp_path)) as slots,
         pytest.raises(SlotsLostError, match="no room"),
     ):
         drive(slots, [Job(0, {"steps": 1, "at": 1, "what": "fill the disk"})])

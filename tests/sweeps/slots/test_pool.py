@@ -10,6 +10,7 @@ from sweeps.events import Lost
 from sweeps.slots.pool import TrialPool
 from sweeps.slots.proxy import event_of
 from sweeps.slots.state import PoolClosedError
+from trainables.notice import warn
 
 WORKER = {"rank": 0, "world_size": 1, "pid": 7, "host": "host", "node_id": "node", "experiment": "slot-0"}
 REPORT = {"trial": 1, "attempt": 1, "rung": 0, "step": 10, "fidelity": 0.5, "metrics": {"loss": 1.0}}
@@ -154,3 +155,38 @@ def test_a_trial_that_hangs_is_ended_and_its_workers_are_killed(monkeypatch: pyt
     assert (end.state, end.failure) == ("failed", "timeout")
     assert killed == ["actor-1"]
     assert not other.done() or other.cancelled()
+
+
+def test_a_worker_that_waits_on_a_node_that_goes_is_told_to_leave() -> None:
+    class Actor:
+        def __init__(self) -> None:
+            self.execute, self.told = self, list[Any]()
+
+        def remote(self, what: Any) -> None:
+            self.told.append(what)
+
+    async def script(pool: TrialPool) -> Any:
+        stays, goes = Actor(), Actor()
+        staying = await waiting(pool.take(0, await pool.hello(0, [WORKER], [stays])))
+        going = pool.take(1, await pool.hello(1, [{**WORKER, "node_id": "lost"}], [goes]))
+        answer = await going
+        await pool.close("done")
+        return answer, await staying, goes.told, stays.told
+
+    answer, staying, told, untold = in_a_pool(script)
+    assert (answer, staying, untold) == ("leave", None, [])
+    assert told == [warn]
+
+
+def test_who_leaves_gives_its_trial_back_unblamed() -> None:
+    async def script(pool: TrialPool) -> Any:
+        group = await pool.hello(0, [WORKER])
+        await pool.submit(1, {}, 1)
+        await pool.take(0, group)
+        await pool.leave(0, group)
+        _, event = await pool.next_event(1, 1)
+        return event, await pool.take(0, group), (await pool.snapshot())["nodes"]
+
+    event, taken, nodes = in_a_pool(script)
+    assert event == Lost(trial=1, attempt=1)
+    assert (taken, nodes) == ("leave", {})

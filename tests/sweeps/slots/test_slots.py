@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from search_spaces.policies import SlotClass
 from sweeps.events import Reported
 from sweeps.refusals import Refusal
 from sweeps.slots.errors import SlotsLostError
@@ -110,7 +111,7 @@ def test_a_killed_worker_costs_an_attempt_and_nothing_twice(sweep: Sweep) -> Non
 
 @pytest.mark.usefixtures("sweep")  # its slots have left: both CPUs are free
 def test_two_workers_of_a_slot_train_the_same_trials_and_hear_the_same_verdicts(tmp_path: Path) -> None:
-    plan = SlotPlan(1, workers=2, run_trial=FORMULA)
+    plan = SlotPlan([SlotClass(slots=1, workers=2)], run_trial=FORMULA)
     with Slots(plan, "gloo", "1", str(tmp_path)) as slots:
         events = drive(
             slots,
@@ -130,14 +131,14 @@ def test_two_workers_of_a_slot_train_the_same_trials_and_hear_the_same_verdicts(
 
 @pytest.mark.usefixtures("sweep")
 def test_slots_that_cannot_train_end_the_sweep_with_their_reason(tmp_path: Path) -> None:
-    plan = SlotPlan(1, run_trial="tests.sweeps.slots.formula_trials:missing")
+    plan = SlotPlan([SlotClass(slots=1)], run_trial="tests.sweeps.slots.formula_trials:missing")
     with Slots(plan, "broken", "1", str(tmp_path)) as slots, pytest.raises(SlotsLostError, match="missing"):
         drive(slots, [Job(0, {})])
 
 
 @pytest.mark.usefixtures("sweep")
 def test_every_worker_prepares_its_share_before_its_first_trial(tmp_path: Path) -> None:
-    plan = SlotPlan(2, run_trial=FORMULA, prepare=PREPARE, example={"fails": False})
+    plan = SlotPlan([SlotClass(slots=2)], run_trial=FORMULA, prepare=PREPARE, example={"fails": False})
     with Slots(plan, "prepared", "1", str(tmp_path)) as slots:
         drive(slots, [Job(trial, {"steps": 1}) for trial in range(20)])
     marks = {mark.name: mark.stat().st_mtime_ns for mark in tmp_path.glob("prepared-*")}
@@ -147,14 +148,14 @@ def test_every_worker_prepares_its_share_before_its_first_trial(tmp_path: Path) 
 
 @pytest.mark.usefixtures("sweep")
 def test_a_slot_that_cannot_prepare_gives_up_with_its_reason(tmp_path: Path) -> None:
-    plan = SlotPlan(1, run_trial=FORMULA, prepare=PREPARE, example={"fails": True})
+    plan = SlotPlan([SlotClass(slots=1)], run_trial=FORMULA, prepare=PREPARE, example={"fails": True})
     with Slots(plan, "unprepared", "1", str(tmp_path)) as slots, pytest.raises(SlotsLostError, match="disk is full"):
         drive(slots, [Job(0, {"steps": 1})])
 
 
 @pytest.mark.usefixtures("sweep")
 def test_a_trial_ahead_is_trained_and_heard_as_any_other(tmp_path: Path) -> None:
-    with Slots(SlotPlan(1, run_trial=FORMULA), "ahead", "1", str(tmp_path)) as slots:
+    with Slots(SlotPlan([SlotClass(slots=1)], run_trial=FORMULA), "ahead", "1", str(tmp_path)) as slots:
         slots.pool.submit_ahead.remote(1, {"steps": 2}, 1)
         events = drive(slots, [Job(0, {"steps": 1}), Job(1, {"steps": 2})])
     assert {trial: end.state for trial, end in ends(events).items()} == {0: "complete", 1: "complete"}
@@ -164,4 +165,4 @@ def test_a_trial_ahead_is_trained_and_heard_as_any_other(tmp_path: Path) -> None
 @pytest.mark.usefixtures("local_ray")
 def test_more_slots_than_the_cluster_holds_are_refused() -> None:
     with pytest.raises(Refusal, match="3 slots of 1 workers with 1 CPU need 3 CPU, but the cluster has 2"):
-        SlotPlan(3).check_fits()
+        SlotPlan([SlotClass(slots=3)]).check_fits()

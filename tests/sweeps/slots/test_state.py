@@ -188,7 +188,14 @@ def test_a_trial_that_ended_is_not_started_again() -> None:
     pool.take(0, 1)
     pool.end(end(1))
     pool.hello(0, WORKERS)
-    assert pool.snapshot() == {"waiting": [], "running": {}, "progress": {}, "problems": {}, "closed": None}
+    assert pool.snapshot() == {
+        "waiting": [],
+        "running": {},
+        "nodes": {0: {"node"}},
+        "progress": {},
+        "problems": {},
+        "closed": None,
+    }
 
 
 def test_what_a_slot_does_is_shown_until_it_can_take_a_trial_or_gives_up() -> None:

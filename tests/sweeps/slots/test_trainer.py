@@ -1,5 +1,7 @@
 """What a slot's trainer leaves out of what the pinned Ray Train starts."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ray.train import RunConfig, ScalingConfig
@@ -8,7 +10,7 @@ from ray.train.torch import TorchTrainer
 from sweeps.slots.trainer import UNUSED, AllThereIs, SlotTrainer
 
 
-def callbacks_of(trainer: type[TorchTrainer], folder: Path) -> set[type]:
+def callbacks_of(trainer: Callable[..., TorchTrainer], folder: Path) -> set[type]:
     made = trainer(
         lambda: None, scaling_config=ScalingConfig(num_workers=1), run_config=RunConfig(name="a", storage_path=folder)
     )
@@ -16,7 +18,7 @@ def callbacks_of(trainer: type[TorchTrainer], folder: Path) -> set[type]:
 
 
 def test_a_slot_has_all_callbacks_of_train_but_those_it_has_no_use_for(tmp_path: Path) -> None:
-    plain, slot = (callbacks_of(trainer, tmp_path) for trainer in (TorchTrainer, SlotTrainer))
+    plain, slot = (callbacks_of(trainer, tmp_path) for trainer in (TorchTrainer, partial(SlotTrainer, pool="pool")))
     assert slot == plain - set(UNUSED)
     assert set(UNUSED) < plain, "Ray has changed: look whether slots are still without them"
 

@@ -44,7 +44,7 @@ def test_distillation_sees_every_image_of_six_classes() -> None:
     assert task.classes == len(set(task.source.label_N.tolist())) == 6
     assert torch.equal(task.source.images, images[labels < 6])
     assert task.source.label_N.tolist() == labels[labels < 6].tolist()
-    assert task.source.images.shape[1:] == (Digits.channels, Digits.image_size, Digits.image_size)
+    assert task.source.images.shape[1:] == Digits.inputs
 
 
 def test_splits_share_no_image_and_hold_all_of_the_other_classes() -> None:

@@ -1,0 +1,222 @@
+"""`data ingest`, `data check` and `data describe`: bring your own data. None of them loads Ray."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sweeps.commands.options import JsonOption, out, print_json
+from sweeps.refusals import Refusal, Unsafe, refusals
+
+if TYPE_CHECKING:
+    from sweeps.data.faults import Faults
+    from sweeps.data.files import Files
+    from sweeps.data.source import Source
+    from trainables.datasets.manifest import Manifest
+
+app = typer.Typer(no_args_is_help=True, help="Datasets: check what you have, ingest it, see what was ingested.")
+
+#: Faults that are shown; all are in --json.
+_SHOWN = 200
+
+SourceArgument = Annotated[str, typer.Argument(help="A folder or file, or a URI of an object store, such as s3://...")]
+DatasetArgument = Annotated[str, typer.Argument(help="The folder, or URI, of the dataset.")]
+LayoutOption = Annotated[
+    str | None, typer.Option(help="parquet, webdataset, numpy, jsonl, folders, text or cifar; recognised if left out.")
+]
+UnpickleOption = Annotated[bool, typer.Option("--unpickle", help="Read the pickled CIFAR files, once, as arrays only.")]
+SplitOption = Annotated[list[str], typer.Option("--split", help="Take this split of the source; all if left out.")]
+ValidationOption = Annotated[float, typer.Option(help="Share of train that is validation, where there is none.")]
+TestOption = Annotated[float, typer.Option(help="Share of train that is test, where there is none.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the splits that are made.")]
+StoreOption = Annotated[
+    Literal["pixels", "encoded"] | None, typer.Option(help="Left out, small images of one size are stored as pixels.")
+]
+SizeOption = Annotated[int | None, typer.Option(min=4, help="Bring images to this size: shorter side, then middle.")]
+LicenceOption = Annotated[str | None, typer.Option(help="Under which terms, such as CC-BY-4.0.")]
+
+
+@app.command()
+def ingest(
+    source: SourceArgument,
+    dataset: DatasetArgument,
+    layout: LayoutOption = None,
+    unpickle: UnpickleOption = False,
+    split: SplitOption = [],  # noqa: B006
+    validation: ValidationOption = 0.1,
+    test: TestOption = 0.1,
+    seed: SeedOption = 0,
+    store: StoreOption = None,
+    size: SizeOption = None,
+    licence: LicenceOption = None,
+) -> None:
+    """Make a dataset of images, text or embeddings. One that was killed goes on with the same command.
+
+    Example: python -m sweeps data ingest ~/cifar100 data/cifar100 --licence unknown
+    """
+    with refusals():
+        from sweeps.data.faults import Faults
+        from sweeps.data.ingest import Request
+        from sweeps.data.ingest import ingest as write
+        from trainables.storage import Storage
+
+        if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+            raise Refusal(f"--validation {validation} and --test {test} must leave something to train on; lower them")
+        request = Request(validation=validation, test=test, seed=seed, store=store, size=size, licence=licence)
+        found = Faults()
+        files = _files(source, split)
+        opened = _opened(files, found, layout, unpickle)
+        with _progress("ingest") as progress:
+            manifest = write(opened, files, request, Storage(dataset), found, progress)
+        _show(found)
+        _refuse(found, source, "nothing was ingested")
+    if manifest:
+        _print_description(dataset, manifest)
+
+
+@app.command()
+def check(
+    source: SourceArgument,
+    layout: LayoutOption = None,
+    unpickle: UnpickleOption = False,
+    split: SplitOption = [],  # noqa: B006
+    store: StoreOption = None,
+    size: SizeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every fault of a dataset, or of what is to become one, at once; exit 2, or 6 where it is damaged.
+
+    Example: python -m sweeps data check data/cifar100
+    """
+    with refusals():
+        from sweeps.data.faults import Faults
+
+        found = Faults()
+        files = _files(source, split)
+        with _progress("check") as progress:
+            if "manifest.json" in files.names:
+                _check_ingested(source, found, progress)
+            else:
+                from sweeps.data.ingest import Examination, Request
+
+                opened = _opened(files, found, layout, unpickle)
+                request = Request(store=store, size=size)
+                Examination(opened, request, found, progress).run(files.uri)
+        if as_json:
+            print_json({"source": source, "faults": [vars(fault) for fault in found]})
+        else:
+            _show(found)
+        _refuse(found, source, "it cannot be used as it is")
+    if not as_json:
+        out.print(f"{source}: no faults", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def describe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Show what a dataset holds: kind, splits, classes, bytes, licence, digest.
+
+    Example: python -m sweeps data describe data/cifar100
+    """
+    with refusals():
+        manifest = _manifest(dataset)
+    if as_json:
+        print_json({**manifest.model_dump(mode="json"), "digest": manifest.digest})
+    else:
+        _print_description(dataset, manifest)
+
+
+def _files(source: str, splits: list[str]) -> "Files":
+    from sweeps.data.files import Files, split_of
+
+    try:
+        files = Files(source)
+    except FileNotFoundError:
+        raise Refusal(f"there is nothing at {source}; give a folder or file that is there") from None
+    except OSError as error:
+        raise Refusal(f"{source} cannot be read ({error}); see to its address and permissions") from error
+    there = dict.fromkeys(map(split_of, files.names))
+    for split in splits:
+        if split not in there:
+            raise Refusal(f"{source} has no files of the split {split}; it has {', '.join(there)}")
+    if splits:
+        files.keep(splits)
+    return files
+
+
+def _opened(files: "Files", faults: "Faults", layout: str | None, unpickle: bool) -> "Source":
+    from sweeps.data.sources import open_source
+
+    return open_source(files, faults, layout, unpickle)
+
+
+def _check_ingested(dataset: str, faults: "Faults", progress: Callable[[int, int], None]) -> None:
+    from sweeps.data.check import check_dataset
+    from trainables.storage import Storage
+
+    check_dataset(Storage(dataset), _manifest(dataset), faults, progress)
+
+
+def _manifest(dataset: str) -> "Manifest":
+    from trainables.datasets.manifest import read_manifest
+    from trainables.outcomes import DamagedFile, NewerFile
+    from trainables.storage import Storage
+
+    try:
+        return read_manifest(Storage(dataset))
+    except FileNotFoundError:
+        raise Refusal(f"{dataset} holds no dataset; make one with `python -m sweeps data ingest`") from None
+    except (DamagedFile, NewerFile) as error:
+        raise Unsafe(error.message) from error
+
+
+def _show(found: "Faults") -> None:
+    faults = list(found)
+    for fault in faults[:_SHOWN]:
+        line = str(fault) if fault.refuses else f"caution: {fault}"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if len(faults) > _SHOWN:
+        out.print(f"and {len(faults) - _SHOWN:,} more (check --json)", highlight=False)
+
+
+def _refuse(found: "Faults", source: str, consequence: str) -> None:
+    count = sum(fault.refuses for fault in found)
+    if count:
+        refusal = Unsafe if found.security else Refusal
+        raise refusal(f"{source}: {count:,} {'fault' if count == 1 else 'faults'}, {consequence}")
+
+
+@contextmanager
+def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, with the samples done; nothing where that is no terminal."""
+    columns = (TextColumn(task), BarColumn(), MofNCompleteColumn(), TextColumn("samples"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(task, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _print_description(dataset: str, manifest: "Manifest") -> None:
+    shape = f" of {' x '.join(map(str, manifest.shape))}" if manifest.shape else ""
+    size = sum(block.bytes for split in manifest.splits.values() for block in split.blocks)
+    lines = [
+        f"{dataset}: {manifest.kind}, stored as {manifest.stored}{shape}, {size / 1e6:,.1f} MB",
+        *(f"  {name}: {split.samples:,} samples" for name, split in manifest.splits.items()),
+        *(
+            f"  {column}: {len(names)} classes, {_counts(manifest, column)} samples each to train on"
+            for column, names in manifest.classes.items()
+        ),
+        f"  licence: {manifest.licence}" + ("; say which with --licence" if manifest.licence == "unknown" else ""),
+        f"  source: {manifest.source}",
+        f"  digest: {manifest.digest}",
+    ]
+    for line in lines:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _counts(manifest: "Manifest", column: str) -> str:
+    counts = manifest.splits["train"].per_class[column]
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -1,0 +1,65 @@
+"""What is wrong with a dataset: all of it at once, each with its file, row and column, and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from search_spaces.secrets import redacted
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that must change. Rows are counted from 0 in their file; `row` is None for a file as a whole.
+
+    A caution (`refuses` is False) is shown, and does not keep the dataset from being used. `security` marks what may be
+    an attack rather than a mistake.
+    """
+
+    file: str
+    row: int | None
+    column: str
+    rule: str
+    fix: str
+    refuses: bool = True
+    security: bool = False
+
+    def __str__(self) -> str:
+        row = "" if self.row is None else f" row {self.row}"
+        column = f" column {self.column}" if self.column else ""
+        return redacted(f"{self.file}{row}{column}: {self.rule}; {self.fix}")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Stands in the place of a sample or label that could not be read."""
+
+    rule: str
+    fix: str
+    security: bool = False
+
+
+@dataclass
+class Faults:
+    """Faults in the order in which they were found, each once."""
+
+    _found: dict[Fault, None] = field(default_factory=dict)
+
+    def add(self, file: str, row: int | None, column: str, bad: Bad) -> None:
+        """Something that keeps the dataset from being used."""
+        self._found[Fault(file, row, column, bad.rule, bad.fix, security=bad.security)] = None
+
+    def caution(self, file: str, row: int | None, column: str, rule: str, fix: str) -> None:
+        """Something to know."""
+        self._found[Fault(file, row, column, rule, fix, refuses=False)] = None
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._found)
+
+    @property
+    def refuse(self) -> bool:
+        """Whether any of them keeps the dataset from being used."""
+        return any(fault.refuses for fault in self._found)
+
+    @property
+    def security(self) -> bool:
+        """Whether any of them may be an attack."""
+        return any(fault.security for fault in self._found)

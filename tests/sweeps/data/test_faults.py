@@ -1,0 +1,392 @@
+"""A table of what is wrong with datasets: each is found, with its file, row and column, and what to do about it."""
+
+import io
+import json
+import pickle
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+from sweeps.cli import app
+from tests.sweeps.data.layouts import CLASSES, PARTS, image_file
+
+TRAIN = PARTS["train"]
+FILES = [image_file(pixels) for pixels in TRAIN.images]
+
+
+def images(folder: Path, name: str = "train.parquet", **columns: Any) -> None:
+    """Parquet with images as structs, and whatever columns are given in the place of the right ones."""
+    given = {"image": [{"bytes": content, "path": None} for content in FILES], "label": TRAIN.fine} | columns
+    parquet.write_table(pa.table({name: values for name, values in given.items() if values is not None}), folder / name)
+
+
+def images_but(row: int, content: bytes | None) -> Callable[[Path], None]:
+    files = [{"bytes": content if number == row else each, "path": None} for number, each in enumerate(FILES)]
+    return lambda folder: images(folder, image=files)
+
+
+def labels_but(row: int, label: Any, **names: Any) -> Callable[[Path], None]:
+    return lambda folder: images(folder, label=[*TRAIN.fine[:row], label, *TRAIN.fine[row + 1 :]], **names)
+
+
+def named_label(folder: Path) -> None:
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64())])
+    features = {"info": {"features": {"label": {"names": list(CLASSES), "_type": "ClassLabel"}}}}
+    table = pa.table({"text": TRAIN.texts, "label": [*TRAIN.fine[:-1], 4]}, schema)
+    parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), folder / "train.parquet")
+
+
+def lines(folder: Path, row: int, line: bytes) -> None:
+    every = [
+        json.dumps({"text": text, "label": label}).encode() for text, label in zip(TRAIN.texts, TRAIN.fine, strict=True)
+    ]
+    (folder / "train.jsonl").write_bytes(b"\n".join([*every[:row], line, *every[row + 1 :]]))
+
+
+def text(folder: Path, row: int, line: bytes) -> None:
+    every = [sentence.encode() for sentence in TRAIN.texts]
+    (folder / "train.txt").write_bytes(b"\n".join([*every[:row], line, *every[row + 1 :]]))
+
+
+def arrays(folder: Path, **given: Any) -> None:
+    for name, array in ({"images": TRAIN.images, "label": np.asarray(TRAIN.fine)} | given).items():
+        np.save(folder / f"train_{name}.npy", array, allow_pickle=True)
+
+
+def vectors(folder: Path, row: int, vector: list[Any] | None) -> None:
+    given = TRAIN.vectors.tolist()
+    given[row] = vector
+    parquet.write_table(pa.table({"embedding": given}), folder / "train.parquet")
+
+
+def shard(folder: Path, *members: tuple[str, bytes], cut: int = 0) -> None:
+    with tarfile.open(folder / "train-0.tar", "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    if cut:
+        whole = (folder / "train-0.tar").read_bytes()
+        (folder / "train-0.tar").write_bytes(whole[:cut])
+
+
+SAMPLES = tuple(
+    (f"{number:03d}.{end}", content)
+    for number, (pixels, label) in enumerate(zip(FILES, TRAIN.fine, strict=True))
+    for end, content in (("png", pixels), ("cls", str(label).encode()))
+)
+
+
+def folders(folder: Path, *extra: tuple[str, bytes]) -> None:
+    given = [(f"train/{CLASSES[label]}/{row:02d}.png", FILES[row]) for row, label in enumerate(TRAIN.fine)]
+    for name, content in (*given, *extra):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def cifar(folder: Path, meta: Any = None, **changed: Any) -> None:
+    flat = TRAIN.images.transpose(0, 3, 1, 2).reshape(len(TRAIN.images), -1)
+    content = {"data": flat, "fine_labels": TRAIN.fine, "coarse_labels": TRAIN.coarse} | changed
+    for name in ("train", "test"):
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    (folder / "meta").write_bytes(pickle.dumps(meta or {}, protocol=2))
+
+
+class Attack:
+    def __reduce__(self) -> Any:
+        return print, ("code",)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault: how it is made, and what is said: file, row and column, the rule, what to do."""
+
+    name: str
+    make: Callable[[Path], Any]
+    place: str
+    rule: str
+    fix: str
+    exit: int = 2
+    options: tuple[str, ...] = ()
+
+
+CUT = FILES[5][: len(FILES[5]) // 2]
+WIDE = image_file(np.zeros((32, 33, 3), dtype=np.uint8))
+HUGE = b"P6 60000 60000 255\n"
+PIXELS = ("--store", "pixels")
+TABLE = [
+    Row("no bytes", images_but(3, None), "train.parquet row 3 column image:", "has no bytes", "embed images"),
+    Row(
+        "no image",
+        images_but(4, b"GIF?"),
+        "train.parquet row 4 column image:",
+        "it is no image",
+        "fetch the image again",
+    ),
+    Row("cut off", images_but(5, CUT), "train.parquet row 5 column image:", "cut off", "drop the row"),
+    Row(
+        "another size",
+        images_but(6, WIDE),
+        "train.parquet row 6 column image:",
+        "32 x 33 pixels",
+        "--size",
+        options=PIXELS,
+    ),
+    Row(
+        "a bomb",
+        images_but(7, HUGE),
+        "train.parquet row 7 column image:",
+        "larger than any image",
+        "make it smaller",
+        6,
+    ),
+    Row(
+        "null label",
+        labels_but(8, None),
+        "train.parquet row 8 column label:",
+        "there is no label",
+        "leave the split out",
+    ),
+    Row("unlabelled", labels_but(9, -1), "train.parquet row 9 column label:", "there is no label", "label the row"),
+    Row("negative", labels_but(9, -2), "train.parquet row 9 column label:", "-2 is none of 4 classes", "use 0 to 3"),
+    Row("a gap", labels_but(9, 6), "train column label:", "2 of 7 classes have no sample", "without gaps"),
+    Row("far out", labels_but(9, 10**12), "row 9 column label:", "is none of 41 classes", "use 0 to 40"),
+    Row(
+        "a fraction",
+        lambda f: images(f, label=[0.5, *TRAIN.fine[1:]]),
+        "row 0 column label:",
+        "0.5 is no",
+        "write the number",
+    ),
+    Row("beyond its names", named_label, "row 39 column label:", "4 is none of 4 classes", "'apple'"),
+    Row(
+        "no column", lambda f: images(f, image=None), "the columns label", "none of: img, image", "rename the one meant"
+    ),
+    Row(
+        "torn Parquet",
+        lambda f: (images(f), (f / "b.parquet").write_bytes(b"PAR1")),
+        "b.parquet:",
+        "cut off",
+        "fetch it again",
+    ),
+    Row(
+        "files differ",
+        lambda f: (images(f), images(f, "test.parquet", label=None)),
+        "test.parquet column label:",
+        "the column is missing",
+        "write all files alike",
+    ),
+    Row(
+        "types differ",
+        lambda f: (images(f), images(f, "z.parquet", label=[str(label) for label in TRAIN.fine])),
+        "z.parquet column label:",
+        "its type is string, and int64",
+        "write all files alike",
+    ),
+    Row(
+        "no train", lambda f: images(f, "test.parquet"), "train:", "no training split", "name files or folders by split"
+    ),
+    Row("no samples", lambda f: (f / "train.txt").write_text(""), "train:", "no samples", "leave it out"),
+    Row(
+        "no JSON",
+        lambda f: lines(f, 11, b"{,}"),
+        "train.jsonl row 11 column text:",
+        "no JSON",
+        "one object in each line",
+    ),
+    Row("no object", lambda f: lines(f, 12, b"[1]"), "train.jsonl row 12 column text:", "no JSON object", "one object"),
+    Row("no key", lambda f: lines(f, 13, b'{"label": 1}'), "row 13 column text:", "no key text", "drop the line"),
+    Row(
+        "a number",
+        lambda f: lines(f, 1, b'{"text": 1, "label": 1}'),
+        "row 1 column text:",
+        "a int, no text",
+        "a string",
+    ),
+    Row("empty text", lambda f: text(f, 14, b"  "), "train.txt row 14 column text:", "it is empty", "drop the row"),
+    Row(
+        "not UTF-8",
+        lambda f: text(f, 15, b"na\xefve"),
+        "train.txt row 15 column text:",
+        "not UTF-8",
+        "write it in UTF-8",
+    ),
+    Row(
+        "objects", lambda f: arrays(f, images=np.array([{}])), "train_images.npy", "may run code", "allow_pickle=False"
+    ),
+    Row(
+        "floats", lambda f: arrays(f, images=TRAIN.images / 255), "train_images.npy column images:", "float64", "uint8"
+    ),
+    Row("shape", lambda f: arrays(f, images=TRAIN.images.reshape(40, -1)), "column images:", "(40, 3072)", "N x H x W"),
+    Row(
+        "fewer labels",
+        lambda f: arrays(f, label=np.arange(9)),
+        "train_label.npy column label:",
+        "(9,)",
+        "one label for each",
+    ),
+    Row(
+        "its name",
+        lambda f: arrays(f, extra=np.arange(9)),
+        "train_extra.npy column train_extra:",
+        "says none of",
+        "rename",
+    ),
+    Row(
+        "not finite",
+        lambda f: vectors(f, 16, [1, 2, np.inf, 4, 5, 6]),
+        "row 16 column embedding:",
+        "value 2 is inf",
+        "again",
+    ),
+    Row(
+        "no direction",
+        lambda f: vectors(f, 17, [0] * 6),
+        "row 17 column embedding:",
+        "all its values are 0",
+        "embed it again",
+    ),
+    Row(
+        "width",
+        lambda f: vectors(f, 18, [1, 2]),
+        "row 18 column embedding:",
+        "has 2 values, and the first embedding 6",
+        "one encoder",
+    ),
+    Row("null vector", lambda f: vectors(f, 19, None), "row 19 column embedding:", "there is no value", "drop the row"),
+    Row("torn shard", lambda f: shard(f, *SAMPLES, cut=50_000), "train-0.tar:", "cut off", "fetch the shard again"),
+    Row(
+        "no member", lambda f: shard(f, *SAMPLES, ("9.cls", b"1")), "row 40 column png:", "none of: jpg", "drop the key"
+    ),
+    Row(
+        "no number",
+        lambda f: shard(f, *SAMPLES[:-1], ("039.cls", b"x")),
+        "row 39 column label:",
+        "cls holds b'x'",
+        "whole",
+    ),
+    Row(
+        "a key again", lambda f: shard(f, *SAMPLES, *SAMPLES[:2]), "train-0.tar:", "the key 000 comes again", "together"
+    ),
+    Row(
+        "no image file",
+        lambda f: folders(f, ("train/dog/a.csv", b"")),
+        "train/dog/a.csv",
+        "it is no image",
+        "remove it",
+    ),
+    Row(
+        "no class folder",
+        lambda f: folders(f, ("train/a.png", FILES[0])),
+        "train/a.png",
+        "in no class folder",
+        "move it",
+    ),
+    Row(
+        "class unseen",
+        lambda f: folders(f, ("test/eel/a.png", FILES[0])),
+        "train column label:",
+        "to train on: eel",
+        "add samples",
+    ),
+    Row(
+        "CIFAR torn",
+        lambda f: (cifar(f), (f / "test").write_bytes(b"\x80\x02}")),
+        "test:",
+        "cut off",
+        "fetch the file again",
+    ),
+    Row(
+        "CIFAR shape",
+        lambda f: cifar(f, data=np.zeros((4, 9), np.uint8)),
+        "train column data:",
+        "uint8 (4, 9)",
+        "fetch",
+    ),
+    Row(
+        "CIFAR labels",
+        lambda f: cifar(f, fine_labels=[1]),
+        "train column fine_label:",
+        "1 labels, and 40 images",
+        "fetch",
+    ),
+    Row("CIFAR missing", lambda f: (cifar(f), (f / "test").unlink()), "test:", "is missing", "fetch it"),
+    Row(
+        "CIFAR attack",
+        lambda f: cifar(f, meta={"a": Attack()}),
+        "__builtin__.print",
+        "no CIFAR file needs",
+        "do not use",
+        6,
+    ),
+]
+
+
+def check(folder: Path, *options: str) -> Any:
+    return CliRunner().invoke(app, ["data", "check", str(folder), "--unpickle", *options])
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_a_fault_is_found_and_nothing_is_ingested(row: Row, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    row.make(source)
+    said = check(source, *row.options)
+    assert said.exit_code == row.exit, said.output
+    shown = [line for line in said.output.splitlines() if row.place in line]
+    assert any(row.rule in line and row.fix in line for line in shown), said.output
+    ingested = CliRunner().invoke(
+        app, ["data", "ingest", str(source), str(tmp_path / "made"), "--unpickle", *row.options]
+    )
+    assert ingested.exit_code == row.exit
+    assert not [path for path in tmp_path.glob("made/**/*") if path.is_file()]
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    files = [{"bytes": b"" if row in (1, 20, 39) else each, "path": None} for row, each in enumerate(FILES)]
+    images(tmp_path, image=files, label=[None if row in (2, 20) else label for row, label in enumerate(TRAIN.fine)])
+    said = check(tmp_path, "--json")
+    found = json.loads(said.stdout)["faults"]
+    assert [(fault["row"], fault["column"]) for fault in found] == [
+        (2, "label"),
+        (20, "label"),
+        (1, "image"),
+        (20, "image"),
+        (39, "image"),
+    ]
+
+
+def test_samples_of_train_in_test_are_a_caution(tmp_path: Path) -> None:
+    images(tmp_path)
+    half = slice(30, None)
+    images(
+        tmp_path, "test.parquet", image=[{"bytes": each, "path": None} for each in FILES[half]], label=TRAIN.fine[half]
+    )
+    said = check(tmp_path)
+    assert said.exit_code == 0
+    assert "caution: test row " in said.output
+    assert "samples of test are in train, too; drop them from train" in said.output
+
+
+def test_a_pixel_image_has_no_fault(tmp_path: Path) -> None:
+    Image.new("L", (32, 32)).save(tmp_path / "grey.png")
+    images_but(3, (tmp_path / "grey.png").read_bytes())(tmp_path)
+    (tmp_path / "grey.png").unlink()
+    assert check(tmp_path).exit_code == 0
+
+
+def test_a_split_without_labels_is_left_out_on_request(tmp_path: Path) -> None:
+    images(tmp_path)
+    images(tmp_path, "test.parquet", label=[-1] * 40)
+    assert check(tmp_path).exit_code == 2
+    assert check(tmp_path, "--split", "train").exit_code == 0
