@@ -127,7 +127,7 @@ class Size:
     steps: int = 200
     batch: int = 256
     width: int = 128
-    negatives: int = 4096
+    negatives: int = 1024
 
     def config(self, case: Case) -> TrialConfig:
         """The trial: three rungs, of which it is stopped at the second."""
