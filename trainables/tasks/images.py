@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
+from trainables.base import Misfit
 from trainables.datasets.augmentation import Augmentation, PadCrop
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import Kind
 from trainables.datasets.views import Views
-from trainables.evidence import ImageSplit, Misfit, TransferSet
+from trainables.evidence import ImageSplit, TransferSet
 from trainables.location import Location, storage_at
 from trainables.tasks.corruptions import CORRUPTIONS, Corrupted, Corruption, Severity
 from trainables.tasks.stored import StoredTask, View, manifest_at

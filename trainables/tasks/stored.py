@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 from torch import Tensor
 
+from trainables.base import Misfit
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import Kind, Manifest, read_manifest
-from trainables.evidence import Misfit, TaskMember, TransferSet
+from trainables.evidence import TaskMember, TransferSet
 from trainables.location import Location, storage_at
 from trainables.outcomes import TrialFailure
 from trainables.tasks.splitting import LoadedTask

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from trainables.base import Misfit
 from trainables.datasets.dataset import Dataset
 from trainables.datasets.manifest import Kind
-from trainables.evidence import Given, Misfit
+from trainables.evidence import Given
 from trainables.location import Location, expanded, read_file
 from trainables.randomness import per_sample_uniforms
 from trainables.tasks.stored import StoredTask, View
