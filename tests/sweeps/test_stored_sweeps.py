@@ -82,7 +82,7 @@ def test_images_from_class_folders_in_an_object_store(tmp_path: Path, monkeypatc
         sweeps("data", "ingest", str(tmp_path / "pictures"), uri)
         (tmp_path / "images.yaml").write_text(
             "name: images\n"
-            f"trial: {{task: {{name: images, data: '{uri}', held_out: [3]}},\n"
+            f"trial: {{task: {{name: images, data: '{uri}', held_out: [2, 3]}},\n"
             "  teacher: {model: {name: convnet, width: 2}, steps: 10}, student: {name: convnet, width: 2},\n"
             "  objective: {name: crd, temperature: {float: [0.05, 0.4]}}, memory: {name: queue, size: 32},\n"
             "  negatives: {name: uniform, count: 8}, batch_size: 16, steps: 6}\n"
