@@ -90,5 +90,6 @@ def test_images_from_class_folders_in_an_object_store(tmp_path: Path, monkeypatc
             "search: {name: tpe}\nstop: {name: non_dominated}\nbudget: {trials: 2}\n"
         )
         metrics = front_of(tmp_path, str(tmp_path / "images.yaml"))
-    assert metrics["source/knn_top1"] > 0.5
-    assert "corrupted/knn_top1" in metrics
+    for name in ("transfer", "corrupted", "source"):
+        assert 0 < metrics[f"{name}/knn_top1"] <= 1
+        assert 0 < metrics[f"test/{name}/knn_top1"] <= 1
