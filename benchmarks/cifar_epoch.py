@@ -8,8 +8,9 @@ training images of 3 x 32 x 32 are written to disk as ingest writes them, and th
 are, so that reading, augmenting, teacher and student are those of a trial (`trainables.loop`, without Ray). What is
 timed is training alone, up to a rung after one epoch, with what is captured on its way; probes are not.
 
-`--images` is for machines that would take too long: the bank and the negatives then shrink with it, and "epoch" is what
-50,000 would take. `--views 16` keeps the teacher's outputs of so many views, worked out before, and not timed.
+`--images` (2,000 at least) is for machines that would take too long: bank and negatives then shrink with it, and
+"epoch" is what 50,000 would take. `--views 16` keeps the teacher's outputs of so many views, worked out before, and not
+timed.
 
 The baseline is in print: 94 to 98 s an epoch and 1.35 GiB on one RTX 3070 Ti, of the authors' release (PyTorch, no
 loader workers), by an independent reproduction (github.com/ChenBill900703/CRD-Reproduction, README). It is another GPU:

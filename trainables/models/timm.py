@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ class Timm(ModelMember):
     Images are standardised as the publishers of its weights did; networks that are made for one size of image get the
     task's. `weights` are those of the published file, by its own names.
     """
+
+    smallest_image: ClassVar[int] = 32  # the total stride of most
 
     name: Literal["timm"] = "timm"
     architecture: str = Field("resnet18", pattern="^[a-z0-9_.]+$")

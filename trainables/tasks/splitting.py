@@ -102,6 +102,9 @@ class _Splits:
         else:
             kept = others[: len(test)] if kept_back is None or not len(kept_back) else kept_back
             validation = self.split("train", np.sort(kept), numbered)
+        if not len(validation.label_N) or not len(test):
+            told = f"{self.dataset.storage.uri} has no samples of these classes left to hold out"
+            raise TrialFailure("bad_data", f"{told}; lower labels_per_class, raise validation, or add samples")
         return TransferSet(self.split("train", learned, numbered), validation, self.split("test", test, numbered))
 
     def _of_classes(self, split: str, classes: Whole) -> Whole:

@@ -118,8 +118,9 @@ class StoredTask(TaskMember):
             yield "label", self.label, f"the dataset's labels are: {', '.join(columns)}", "choose one of these"
         names = columns[self.held_out_column]
         wrong = [number for number in self.held_out if not 0 <= number < len(names)]
-        if wrong or len(set(self.held_out)) < len(self.held_out) or self.classes < 2:
-            rule = f"held_out are different numbers of classes, 0 to {len(names) - 1}, and two classes must be left"
+        told_apart = len(columns[self.label_column]) - self.classes
+        if wrong or len(set(self.held_out)) < len(self.held_out) or self.classes < 2 or told_apart == 1:
+            rule = f"held_out are different numbers of classes, 0 to {len(names) - 1}, and no side has a single class"
             yield "held_out", list(self.held_out), rule, "change the numbers"
         counts = self.manifest.splits["train"].per_class[self.held_out_column]
         few = [names[number] for number in self.held_out if counts[number] <= self.labels_per_class]

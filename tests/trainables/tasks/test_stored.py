@@ -61,9 +61,9 @@ def tasks(cifar: str, small: dict[str, str]) -> list[StoredTask]:
     return [
         Cifar100(data=cifar, labels_per_class=10),
         Cifar100(data=cifar, labels_per_class=10, held_out=(), validation=0.0, corruptions=()),
-        Images(data=small["images"], held_out=(3,), transfer={"again": small["images"]}),
+        Images(data=small["images"], held_out=(3, 1), transfer={"again": small["images"]}),
         Text(data=small["text"], held_out=(0, 4), labels_per_class=10, tokens=20),
-        Embeddings(data=small["embeddings"], held_out=(1,), labels_per_class=10),
+        Embeddings(data=small["embeddings"], held_out=(1, 2), labels_per_class=10),
     ]
 
 
@@ -112,12 +112,12 @@ def test_superclasses_are_held_out_whole_and_the_others_are_all_there(cifar: str
 
 
 def test_a_split_validation_of_the_dataset_is_used(small: dict[str, str]) -> None:
-    task = Images(data=small["images"], held_out=(3,)).load()
-    assert len(task.source.label_N) == 160
+    task = Images(data=small["images"], held_out=(3, 1)).load()
+    assert len(task.source.label_N) == 120
     assert {name: len(t.validation.label_N) for name, t in task.transfer_sets.items()} == {
-        "transfer": 40,
-        "corrupted": 160,
-        "source": 160,
+        "transfer": 80,
+        "corrupted": 120,
+        "source": 120,
     }
 
 
@@ -183,8 +183,12 @@ def test_what_does_not_go_together_is_refused_before_anything_is_loaded(cifar: s
         ({"task": Images(data="/nowhere"), **images}, "there must be an ingested dataset; write where it is"),
         ({"task": Images(data=small["text"]), **images}, "must be a dataset of images, not of text"),
         ({"task": Images(data=small["images"], label="kind"), **images}, "labels are: label"),
-        ({"task": Images(data=small["images"], held_out=(5,)), **images}, "different numbers of classes, 0 to 4"),
-        ({"task": Images(data=small["images"], held_out=(1,), labels_per_class=40), **images}, "has no more than that"),
+        ({"task": Images(data=small["images"], held_out=(5, 1)), **images}, "different numbers of classes, 0 to 4"),
+        ({"task": Images(data=small["images"], held_out=(1,)), **images}, "no side has a single class"),
+        (
+            {"task": Images(data=small["images"], held_out=(1, 2), labels_per_class=40), **images},
+            "has no more than that",
+        ),
         ({"task": Images(data=small["images"], transfer={"big": cifar}), **images}, "must have the shape"),
         ({"task": Images(data=small["images"], transfer={"source": cifar}), **images}, "a set of the task's own"),
         ({"task": Embeddings(data=small["embeddings"]), **images}, "a teacher maps vectors"),
@@ -233,8 +237,8 @@ def test_a_dataset_in_an_object_store_is_the_same_task(
         for file in Path(small["embeddings"]).rglob("*"):
             if file.is_file():
                 there.write(str(file.relative_to(small["embeddings"])), file.read_bytes())
-        far = Embeddings(data=uri, held_out=(1,), labels_per_class=10)
-        near = Embeddings(data=small["embeddings"], held_out=(1,), labels_per_class=10)
+        far = Embeddings(data=uri, held_out=(1, 2), labels_per_class=10)
+        near = Embeddings(data=small["embeddings"], held_out=(1, 2), labels_per_class=10)
         assert far.load().digest == near.load().digest
         assert torch.equal(every(far.load().source), every(near.load().source))
     assert default_cache().is_relative_to(tmp_path)
@@ -244,7 +248,7 @@ def test_the_digest_knows_how_samples_are_chosen_and_shown(small: dict[str, str]
     given: dict[str, Any] = {"data": small["images"]}
     changes: list[dict[str, Any]] = [
         {},
-        {"held_out": (1,)},
+        {"held_out": (1, 2)},
         {"labels_per_class": 11},
         {"severities": (2,)},
         {"transfer": {"x": small["images"]}},
