@@ -75,7 +75,8 @@ def test_a_group_of_which_one_worker_gets_sigterm_leaves_together_and_its_trial_
     plan = SlotPlan([SlotClass(slots=1, workers=2)], run_trial=FORMULA)
     with Slots(plan, "warned", "1", str(tmp_path)) as slots:
         pool = slots.pool
-        ray.get([pool.submit.remote(0, {"steps": 1, "until": "go"}, 1), pool.answer.remote(0, 0, "continue")])
+        ray.get(pool.submit.remote(0, {"steps": 1, "until": "go"}, 1))
+        ray.get(pool.answer.remote(0, 0, "continue"))  # calls may overtake each other
         _, start = ray.get(pool.next_event.remote(0, 0))
         while not (tmp_path / "trial-0-rank-1.txt").exists():
             time.sleep(0.01)
