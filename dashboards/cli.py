@@ -4,15 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from dashboards.front_figure import draw_front
+from dashboards.frames import Frames
+from sweeps.command_options import RESULTS, StorageOption, SweepArgument, out
 from sweeps.confirmation.plan import subject
-from sweeps.confirmation.report import confirmed
-from sweeps.constraints import constraints_of
+from sweeps.export.files import tables
 from sweeps.ids import existing
-from sweeps.ledger.history import History
-from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal, refusals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -32,8 +29,8 @@ def _commands() -> None:
 
 @app.command()
 def front(
-    sweep: Annotated[str | None, typer.Argument(help="A sweep's id; the newest one if left out.")] = None,
-    storage: Annotated[Path, typer.Option(help="Folder that holds sweeps.")] = Path("results"),
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
     output: Annotated[
         Path | None, typer.Option(help="A .png, .svg or .pdf; in the sweep's folder if left out.")
     ] = None,
@@ -43,13 +40,32 @@ def front(
     Example: python -m dashboards front --output front.png
     """
     with refusals():
+        from dashboards.front_figure import draw_front
+
         chosen = subject(existing(sweep, storage), storage)
-        with Ledger.open(storage / chosen) as ledger:
-            path = _drawable(output or storage / chosen / "front.png")
-            file, confirmation = ledger.spec["file"], confirmed(ledger, storage)
-            history, constraints = History.of(ledger.events()), constraints_of(file)
-            draw_front(ledger.sweep, history, file["goals"], constraints, path, confirmation)
-    Console().print(f"drawn to {path}", markup=False, highlight=False, soft_wrap=True)
+        path = _drawable(output or storage / chosen / "front.png")
+        draw_front(Frames.of(tables(chosen, storage)), path)
+    _say(f"drawn to {path}")
+
+
+@app.command()
+def report(
+    sweep: SweepArgument = None,
+    storage: StorageOption = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the page; `report` in the sweep's folder if left out.")
+    ] = None,
+) -> None:
+    """Write what a sweep found as one page that needs no network, with its main figures as pictures beside it.
+
+    Example: python -m dashboards report digits-20261122-191500
+    """
+    with refusals():
+        from dashboards.report.page import write_report
+
+        chosen = existing(sweep, storage)
+        for path in write_report(Frames.of(tables(chosen, storage)), output or storage / chosen / "report"):
+            _say(f"written to {path}")
 
 
 def _drawable(path: Path) -> Path:
@@ -58,3 +74,7 @@ def _drawable(path: Path) -> Path:
         formats = ", ".join(_FORMATS)
         raise Refusal(f"a picture is a {formats} in a folder that is there, and --output is {path}. Give another path")
     return path
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -30,6 +30,8 @@ from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
 from sweeps.doctor.command import doctor
+from sweeps.export.about import state_of
+from sweeps.export.command import export
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
 from sweeps.ids import check_id, existing, new_id
@@ -38,6 +40,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.ledger_commands import audit, backup
 from sweeps.named_numbers import named_numbers, parsed_bounds
 from sweeps.refusals import Refusal, refusals
+from sweeps.report_command import report
 from sweeps.signals import Interrupted
 from sweeps.spending import in_force, used
 from sweeps.tables import collapsed_trials, cost_so_far, sweep_panel, trials_table, varying
@@ -164,7 +167,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
             print_json(
                 {
                     "sweep": ledger.sweep,
-                    "state": _state(ledger, history),
+                    "state": state_of(ledger, history),
                     "trials": history.counts(),
                     "budget": within.model_dump(exclude_none=True),
                     "used": used(within, history),
@@ -175,7 +178,7 @@ def status(sweep: SweepArgument = None, storage: StorageOption = RESULTS, as_jso
                 }
             )
             return
-        state = _state(ledger, history)
+        state = state_of(ledger, history)
         out.print(sweep_panel(ledger.sweep, history, file, f"state: {state}"))
         for trial in _failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
@@ -288,7 +291,7 @@ def ui(
         serve(storage, port)
 
 
-for command in (backup, audit, doctor):  # which have modules of their own
+for command in (backup, audit, export, report, doctor):  # which have modules of their own
     app.command()(command)
 
 
@@ -362,13 +365,6 @@ def _print_next(sweep: str, storage: Path, *, confirm: bool) -> None:
 
 def _storage_flag(storage: Path) -> str:
     return "" if storage == RESULTS else f" --storage {storage}"
-
-
-def _state(ledger: Ledger, history: History) -> str:
-    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
-    if ledger.driven():
-        return "running"
-    return history.closed or ("killed" if history.sessions else "not started")
 
 
 def _failed(history: History) -> list[TrialRecord]:
