@@ -8,7 +8,7 @@ import typer
 from dashboards.frames import Frames
 from sweeps.command_options import RESULTS, StorageOption, SweepArgument, out
 from sweeps.confirmation.plan import subject
-from sweeps.export.files import tables
+from sweeps.export.files import FOLDER, tables, write
 from sweeps.ids import existing
 from sweeps.refusals import Refusal, refusals
 
@@ -55,16 +55,21 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="Folder for the page; `report` in the sweep's folder if left out.")
     ] = None,
+    with_tables: Annotated[bool, typer.Option("--tables", help="Also write the Parquet files of `export`.")] = False,
 ) -> None:
     """Write what a sweep found as one page that needs no network, with its main figures as pictures beside it.
 
-    Example: python -m dashboards report digits-20261122-191500
+    `python -m sweeps report` is the same. Example: python -m dashboards report digits-20261122-191500
     """
     with refusals():
         from dashboards.report.page import write_report
 
         chosen = existing(sweep, storage)
-        for path in write_report(Frames.of(tables(chosen, storage)), output or storage / chosen / "report"):
+        found, folder = tables(chosen, storage), output or storage / chosen / "report"
+        written = write_report(Frames.of(found), folder)
+        if with_tables:
+            written += write(found, folder / FOLDER)
+        for path in written:
             _say(f"written to {path}")
 
 

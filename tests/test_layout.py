@@ -59,7 +59,7 @@ def test_mlflow_and_ray_stand_where_they_belong() -> None:
             if any(line.strip().startswith(marks) for line in path.read_text().splitlines())
         }
 
-    assert importers("mlflow", "sweeps") == {"sweeps/tracking/mirror.py"}
+    assert importers("mlflow", "sweeps") == {"sweeps/tracking/runs.py"}
     assert importers("ray", "trainables") == {"trainables/ray_worker.py"}
     assert importers("optuna", "trainables") == set()
     for library in ("ray", "mlflow", "torch"):

@@ -1,0 +1,41 @@
+"""What people read of a sweep, made by a process of its own that gives way to training."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from search_spaces.secrets import redacted
+from sweeps.report_command import report_program
+
+_LONGEST_S = 120.0
+_LOOK_S = 0.1
+
+
+class PagesFailed(Exception):
+    """The pages could not be made; the message is what their program said."""
+
+
+def write_pages(sweep: str, storage: Path, folder: Path, cancelled: Callable[[], bool]) -> bool:
+    """The report and the tables of a sweep into `folder`; False if `cancelled` said so first. Raises `PagesFailed`.
+
+    In a process of its own, at the lowest priority: figures take seconds, and a training worker needs the cores more.
+    """
+    command = report_program(sweep, "--storage", str(storage), "--output", str(folder), "--tables")
+    with tempfile.TemporaryFile("w+") as said:
+        nice = ["nice", "-n", "19"] if os.name == "posix" else []
+        process = subprocess.Popen([*nice, *command], stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        end = time.monotonic() + _LONGEST_S
+        while process.poll() is None:
+            if cancelled() or time.monotonic() > end:
+                process.kill()
+                process.wait()
+                if time.monotonic() <= end:
+                    return False
+            time.sleep(_LOOK_S)
+        if process.returncode == 0:
+            return True
+        said.seek(0)
+        raise PagesFailed(redacted(said.read().strip()[-500:]) or f"it took longer than {_LONGEST_S:.0f} s")
