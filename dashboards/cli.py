@@ -11,8 +11,9 @@ from sweeps.confirmation.plan import subject
 from sweeps.export.files import FOLDER, tables, write
 from sweeps.ids import existing
 from sweeps.refusals import Refusal, refusals
+from sweeps.tracking.uri import pages_address
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _FORMATS = (".png", ".svg", ".pdf")
 
@@ -22,9 +23,31 @@ def main() -> None:
     app()
 
 
-@app.callback()
-def _commands() -> None:
-    """What a reader sees of a sweep."""
+@app.callback(invoke_without_command=True)
+def _commands(context: typer.Context) -> None:
+    """What a reader sees of a sweep: without a command, the live page."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve(
+    storage: StorageOption = RESULTS,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8050,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Where MLflow's pages are: a server's, or those of `python -m sweeps ui`.")
+    ] = None,
+) -> None:
+    """Show sweeps as they are now on a page on this machine, until Ctrl-C. This is what runs without a command.
+
+    Example: python -m dashboards serve --port 8051
+    """
+    with refusals():
+        from dashboards.live.server import HOST
+        from dashboards.live.server import serve as serve_pages
+
+        _say(f"sweeps: http://{HOST}:{port} (Ctrl-C ends it)")
+        serve_pages(storage, port, mlflow or pages_address(storage))
 
 
 @app.command()

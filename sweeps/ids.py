@@ -49,16 +49,23 @@ def new_id(name: str) -> str:
     return f"{name[:47].rstrip('-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def newest(storage: Path) -> str:
-    """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
+def ids(storage: Path) -> list[str]:
+    """Ids of the sweeps in a storage folder, the one whose ledger was written last first."""
     ledgers = [
         path for path in storage.glob(f"*/{LEDGER_FILE}*") if path.is_file() and _RULE.fullmatch(path.parent.name)
     ]
-    if not ledgers:
+    ledgers.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return list(dict.fromkeys(path.parent.name for path in ledgers))
+
+
+def newest(storage: Path) -> str:
+    """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
+    found = ids(storage)
+    if not found:
         raise Refusal(
             f"there is no sweep in {storage.resolve()}. Run one with `python -m sweeps run`, or give its --storage"
         )
-    return max(ledgers, key=lambda path: path.stat().st_mtime).parent.name
+    return found[0]
 
 
 def make_storage(storage: Path) -> None:

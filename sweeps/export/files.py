@@ -1,6 +1,7 @@
 """A sweep's tables as Parquet files with page checksums, whole or not at all, and where they come from."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,15 @@ def tables(sweep: str, storage: Path) -> SweepTables:
     """Those of a sweep as its ledger is now. Raises `Refusal` and the ledger's errors."""
     with Ledger.open(storage / existing(sweep, storage)) as ledger:
         return SweepTables.of(ledger, History.of(ledger.events()), confirmed(ledger, storage))
+
+
+def stored(folder: Path, uid: str) -> SweepTables | None:
+    """The newest tables that are kept in a sweep's folder, of the ledger with this id; None if there are none."""
+    found = []
+    for place in (folder / FOLDER, folder / "report" / FOLDER):
+        with suppress(OSError, pa.ArrowException, KeyError, ValueError):  # none, or none of this version: made again
+            found.append(read(place))
+    return max((each for each in found if each.about.uid == uid), key=lambda each: each.about.seq, default=None)
 
 
 def write(tables: SweepTables, folder: Path) -> list[Path]:

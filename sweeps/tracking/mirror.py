@@ -9,7 +9,6 @@ Only one writer per sweep may run (the driver's, or `sync` while there is none).
 
 import logging
 import math
-import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -28,7 +27,7 @@ from sweeps.ledger.history import History, Session, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.tracking.run_content import RUN_STATUS, TAG_LIMIT, clipped, digests, params, points, tags
-from sweeps.tracking.runs import LEDGER, SEQ, Run, Runs
+from sweeps.tracking.runs import LEDGER, SEQ, TRIALS, Run, Runs
 from sweeps.tracking.sweep_content import FRONT_FILE, TABLE_TAG, card, front_table, note, progress_points
 
 _LOG = logging.getLogger(__name__)
@@ -45,8 +44,8 @@ PARENT = "mlflow.parentRunId"  # tags of MLflow
 NOTE = "mlflow.note.content"
 
 
-#: Writes what people read of a sweep into a folder, unless the second tells it to stop; whether it did.
-Pages = Callable[[Path, Callable[[], bool]], bool]
+#: Makes what people read of a sweep, unless it is told to stop; the folder that holds it.
+Pages = Callable[[Callable[[], bool]], Path | None]
 
 
 @dataclass(frozen=True)
@@ -248,9 +247,9 @@ class Mirror:
         """Have the sweep's pages made, and keep them as files of its run; nothing of it once `cancelled` says so."""
         if self._tracking.pages is None or self._sweep is None:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            if self._tracking.pages(Path(folder), cancelled):
-                self._runs.log_folder(self._sweep, Path(folder))
+        folder = self._tracking.pages(cancelled)
+        if folder is not None:
+            self._runs.log_folder(self._sweep, folder)
 
     def _write_sweep(self, run: Run) -> None:
         session = self.history.sessions[-1] if self.history.sessions else None
@@ -263,7 +262,7 @@ class Mirror:
             )
             self._known_session = session
         self._runs.set_status(run, _SWEEP_STATUS[self.history.closed], session.closed_at if session else None)
-        text = {"state": self.history.closed or "running", **digests(session)}
+        text = {"state": self.history.closed or "running", TRIALS: str(len(self.history.trials)), **digests(session)}
         self._runs.log(run, tags={name: clipped(value, TAG_LIMIT) for name, value in text.items()})
 
     def _write_results(self, run: Run) -> None:

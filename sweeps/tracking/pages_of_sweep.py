@@ -18,11 +18,12 @@ class PagesFailed(Exception):
     """The pages could not be made; the message is what their program said."""
 
 
-def write_pages(sweep: str, storage: Path, folder: Path, cancelled: Callable[[], bool]) -> bool:
-    """The report and the tables of a sweep into `folder`; False if `cancelled` said so first. Raises `PagesFailed`.
+def write_pages(sweep: str, storage: Path, cancelled: Callable[[], bool]) -> Path | None:
+    """The report and the tables of a sweep, in its folder; None if `cancelled` said so first. Raises `PagesFailed`.
 
     In a process of its own, at the lowest priority: figures take seconds, and a training worker needs the cores more.
     """
+    folder = storage / sweep / "report"
     command = report_program(sweep, "--storage", str(storage), "--output", str(folder), "--tables")
     with tempfile.TemporaryFile("w+") as said:
         nice = ["nice", "-n", "19"] if os.name == "posix" else []
@@ -33,9 +34,9 @@ def write_pages(sweep: str, storage: Path, folder: Path, cancelled: Callable[[],
                 process.kill()
                 process.wait()
                 if time.monotonic() <= end:
-                    return False
+                    return None
             time.sleep(_LOOK_S)
         if process.returncode == 0:
-            return True
+            return folder
         said.seek(0)
         raise PagesFailed(redacted(said.read().strip()[-500:]) or f"it took longer than {_LONGEST_S:.0f} s")

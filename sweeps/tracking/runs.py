@@ -16,6 +16,7 @@ from sweeps.tracking.run_content import Point, milliseconds
 
 SEQ = "seq"  # tags of ours
 LEDGER = "ledger"
+TRIALS = "trials"  # of sweeps: how many trials they have
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -52,7 +53,7 @@ class Runs:
         create_database(uri, mlflow.MlflowClient)
         self._client = mlflow.MlflowClient(tracking_uri=uri)
         served = urlsplit(uri).scheme in {"http", "https", "databricks"}
-        self._experiment = self._find_experiment(experiment, None if served else artifacts.resolve().as_uri())
+        self.experiment = self._find_experiment(experiment, None if served else artifacts.resolve().as_uri())
 
     def _find_experiment(self, name: str, artifacts: str | None) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -67,7 +68,7 @@ class Runs:
         found: dict[int | None, Run] = {}
         token: str | None = None
         while True:
-            page = self._client.search_runs([self._experiment], f"tags.{LEDGER} = '{ledger}'", page_token=token)
+            page = self._client.search_runs([self.experiment], f"tags.{LEDGER} = '{ledger}'", page_token=token)
             for run in page:
                 trial = int(run.data.tags["trial"]) if "trial" in run.data.tags else None
                 one = Run(run.info.run_id, int(run.data.tags.get(SEQ, 0)), run.info.status, dict(run.data.tags))
@@ -81,9 +82,26 @@ class Runs:
         sweep_run = found.pop(None, None)
         return sweep_run, {number: run for number, run in found.items() if number is not None}
 
+    def sweeps(self) -> dict[str, str]:
+        """The ids of sweeps by their run, the newest first."""
+        found = self._client.search_runs(
+            [self.experiment], f"tags.{TRIALS} != ''", order_by=["attributes.start_time DESC"]
+        )
+        return {run.info.run_id: run.data.tags["sweep"] for run in found if "sweep" in run.data.tags}
+
+    def of_trial(self, ledger: str, trial: int) -> str | None:
+        """The run of a trial."""
+        where = f"tags.{LEDGER} = '{ledger}' and tags.trial = '{trial}'"
+        found = self._client.search_runs([self.experiment], where, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def download(self, run: str, name: str, folder: Path) -> Path:
+        """A file or a folder of a run, below `folder`. Raises OSError if the run has none of that name."""
+        return Path(self._client.download_artifacts(run, name, str(folder)))
+
     def create(self, name: str, started: datetime, tags: dict[str, str]) -> Run:
         """A new run, findable by its tags from its first instant on."""
-        run = self._client.create_run(self._experiment, milliseconds(started), tags, name)
+        run = self._client.create_run(self.experiment, milliseconds(started), tags, name)
         return Run(run.info.run_id, tags=dict(tags))
 
     def delete(self, run: Run) -> None:
