@@ -92,7 +92,8 @@ def write(folder: Path, sweep: str, events: Iterable[Event], loaded: LoadedSweep
             head = link(head, seq, **row)
             rows.append({"seq": seq, "digest": head, **row})
         with ledger._engine.begin() as connection:
-            connection.execute(insert(EVENTS), rows)
+            if rows:
+                connection.execute(insert(EVENTS), rows)
             connection.execute(update(SWEEP).values(head=head, fence=1))
 
 
