@@ -59,9 +59,11 @@ def test_duckdb_reads_them(storage: Path, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     files.write(files.tables("swept", storage), tmp_path)
     query = f"""SELECT count(*), max("metrics.transfer/knn_top1") FROM '{tmp_path}/trials.parquet' WHERE on_front"""
-    count, best = duckdb.sql(query).fetchone()
+    count, best = duckdb.sql(query).fetchall()[0]
     assert count > 0
-    assert best == max(t.metrics[synthetic.GOAL] for t in history(storage, "swept").trials.values() if t.state == "complete")
+    assert best == max(
+        t.metrics[synthetic.GOAL] for t in history(storage, "swept").trials.values() if t.state == "complete"
+    )
 
 
 def test_what_is_read_again_is_what_was_written_and_a_flipped_byte_is_seen(storage: Path, tmp_path: Path) -> None:
