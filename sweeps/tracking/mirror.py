@@ -26,6 +26,7 @@ from sweeps.front import Goals, front
 from sweeps.ledger.history import History, Session, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
+from sweeps.tracking.pages_of_sweep import PagesFailed
 from sweeps.tracking.run_content import RUN_STATUS, TAG_LIMIT, clipped, digests, params, points, tags
 from sweeps.tracking.runs import LEDGER, SEQ, TRIALS, Run, Runs
 from sweeps.tracking.sweep_content import FRONT_FILE, TABLE_TAG, card, front_table, note, progress_points
@@ -180,6 +181,11 @@ def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int
             written = mirror.catch_up()
             mirror.write_pages(lambda: False)
             return written
+        except PagesFailed as error:
+            raise Refusal(
+                f"a sweep's pages are made from its ledger, and those of '{ledger.sweep}' could not be: {error}. "
+                f"MLflow has all the rest. To see why: python -m sweeps report {ledger.sweep}"
+            ) from error
         except Exception as error:  # what MLflow raises has no common base
             raise Refusal(
                 f"MLflow at {redacted(tracking.uri)} must take the sweep, and does not ({type(error).__name__}: "
