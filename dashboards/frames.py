@@ -1,5 +1,6 @@
 """A sweep's tables as pages use them: data frames, the two goals that a plane shows, and what an axis is called."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -46,8 +47,7 @@ class Frames:
     @property
     def params(self) -> list[str]:
         """What varies, and can be told apart."""
-        known = [path for path in self.about.varying if PARAMS + path in self.trials]
-        return sorted(known, key=lambda path: SWEPT_AXES.index(path) if path in SWEPT_AXES else len(SWEPT_AXES))
+        return [path for path in swept_first(self.about.varying) if PARAMS + path in self.trials]
 
     def metric(self, frame: pd.DataFrame, name: str) -> Any:
         """A metric's values in a frame of this sweep; NaN throughout where it has none."""
@@ -56,6 +56,11 @@ class Frames:
     def param(self, frame: pd.DataFrame, path: str) -> Any:
         """A parameter's values in a frame of this sweep."""
         return frame[PARAMS + path]
+
+
+def swept_first(paths: Iterable[str]) -> list[str]:
+    """Config paths with those of `SWEPT_AXES` before the others."""
+    return sorted(paths, key=lambda path: SWEPT_AXES.index(path) if path in SWEPT_AXES else len(SWEPT_AXES))
 
 
 def titled(metric: str) -> str:

@@ -9,14 +9,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from dashboards.frames import swept_first
 from sweeps.confirmation.report import confirmed
 from sweeps.export.files import stored
-from sweeps.export.tables import SweepTables
+from sweeps.export.tables import METRICS, PARAMS, SweepTables
 from sweeps.ids import existing, ids
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.tracking.browsing import Browsing
+from trainables.metrics import on_test
 
 #: Making tables again takes at most this share of the time, however often somebody looks.
 _SHARE_OF_TIME = 0.2
@@ -105,9 +107,6 @@ class MlflowSweeps:
 
 def described(tables: SweepTables) -> dict[str, Any]:
     """A sweep as JSON values for the page: columns, so that thousands of trials are few bytes."""
-    from sweeps.export.tables import METRICS, PARAMS
-    from trainables.metrics import on_test
-
     about, names = tables.about, tables.trials.column_names
     metrics = [
         *about.goals,
@@ -115,7 +114,7 @@ def described(tables: SweepTables) -> dict[str, Any]:
         *(each.removeprefix(METRICS) for each in names if each.startswith(METRICS)),
     ]
     metrics = [name for name in dict.fromkeys(metrics) if METRICS + name in names]
-    params = [path for path in about.varying if PARAMS + path in names]
+    params = [path for path in swept_first(about.varying) if PARAMS + path in names]
     plain = ("trial", "state", "on_front", "fidelity", "failure", "message", "attempts")
     columns = {name: _values(tables.trials[name]) for name in plain}
     return {

@@ -26,13 +26,13 @@ def front_figure(frames: Frames) -> go.Figure | None:
     if CONFIRMED_COLUMN + up in frames.front:
         traces.append(_confirmed(frames, across, up))
     x, y = frames.metric(frames.trials, across), frames.metric(frames.trials, up)
-    return figure(*traces, height=520, xaxis=axis(across, x), yaxis=axis(up, y, log=False))
+    return figure(*traces, height=520, xaxis=axis(across, x, log=True), yaxis=axis(up, y, log=False))
 
 
 def hypervolume_figure(frames: Frames) -> go.Figure | None:
     """The front's hypervolume over the compute that was spent; None while too few trials are complete."""
     steps = frames.progress
-    if steps.empty:
+    if len(steps) < 2:
         return None
     told = [
         f"after {ended} trials, {front} on the front"

@@ -7,9 +7,11 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function themed(layout) {
   const inked = { ...layout, font: { ...layout.font, color: colour("--ink") } };
   inked.hoverlabel = { bgcolor: colour("--card"), bordercolor: colour("--rule"), font: { color: colour("--ink") }, align: "left" };
+  if (innerWidth < 640) inked.margin = { ...layout.margin, l: 48, r: 8 };
   for (const name of new Set([...Object.keys(layout), "xaxis", "yaxis"])) {
     if (/^[xy]axis/.test(name)) {
-      inked[name] = { ...layout[name], gridcolor: colour("--grid"), zerolinecolor: colour("--grid"), linecolor: colour("--rule") };
+      const title = { ...layout[name]?.title, font: { size: innerWidth < 640 ? 10 : 13 } };
+      inked[name] = { ...layout[name], title, gridcolor: colour("--grid"), zerolinecolor: colour("--grid"), linecolor: colour("--rule") };
     }
   }
   return inked;

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from sweeps.events import Closed
 from sweeps.ledger.store import Ledger
@@ -14,6 +14,8 @@ from sweeps.tracking.of_sweep import tracking
 from tests.dashboards import canaries
 from tests.dashboards.browser import NEEDS_CHROMIUM, Watched, browser, free_port, served
 from tests.sweeps import stories, synthetic
+
+expect.set_options(timeout=60_000)
 
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.timeout(300)]
 
@@ -53,29 +55,40 @@ def watched() -> Iterator[Watched]:
 def opened(watched: Watched, address: str) -> Page:
     page = watched.context.new_page()
     page.goto(address)
-    page.wait_for_function("document.querySelectorAll('#table tbody tr').length > 0")
+    page.locator("#table tbody tr").first.wait_for()
     return page
 
 
-def test_a_click_on_a_point_opens_its_run_and_copies_its_command(watched: Watched, live: str) -> None:
-    page = opened(watched, f"{live}/#swept")
+def place_of_a_point(page: Page) -> tuple[dict[str, float], str]:
+    """Where on the plane its first point is, and the number of the trial: what the keyboard finds, says where."""
     page.focus("#plane")
     page.keyboard.press("ArrowRight")
     told = page.locator("#said").inner_text()
-    assert told.startswith("trial ")
+    tip = page.locator("#tip")
+    left, top = (float(tip.evaluate(f"tip => parseFloat(tip.style.{side})")) for side in ("left", "top"))
+    page.keyboard.press("Escape")
+    return {"x": left - 14, "y": top + 20}, told.split(",")[0].removeprefix("trial ")
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_a_point_opens_its_run_and_copies_its_command(watched: Watched, live: str, by: str) -> None:
+    page = opened(watched, f"{live}/#swept")
+    where, number = place_of_a_point(page)
     with watched.context.expect_page() as opening:
-        page.keyboard.press("Enter")
-    number = told.split(",")[0].removeprefix("trial ")
-    page.bring_to_front()
-    page.locator("#picked").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == f"python -m sweeps reproduce swept:{number}"
+        if by == "mouse":
+            page.locator("#plane").click(position=where)  # type: ignore[arg-type]
+        else:
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("Enter")
     run = opening.value
     run.wait_for_url("**/runs/**")
     run.get_by_text(f"trial-{int(number):04}").first.wait_for()
-    box = page.locator("#plane").bounding_box()
-    at = page.evaluate("() => null")
-    assert box is not None
-    assert at is None
+    page.bring_to_front()
+    command = f"python -m sweeps reproduce swept:{number}"
+    expect(page.locator("#picked code")).to_have_text(command)
+    page.locator("#picked button").click()
+    expect(page.locator("#picked button")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == command
     assert watched.beyond == []
 
 
@@ -95,18 +108,18 @@ def test_filters_narrow_points_and_table_alike(watched: Watched, live: str) -> N
     front = int(page.locator("#shown").inner_text().split()[0])
     assert front <= fewer
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("document.querySelector('#shown').textContent.startsWith('40 of 40')")
+    expect(page.locator("#shown")).to_contain_text("40 of 40 trials")
     assert (watched.complaints, watched.beyond) == ([], [])
 
 
 def test_two_sweeps_are_compared_and_can_be_linked_to(watched: Watched, live: str) -> None:
     page = opened(watched, f"{live}/#swept")
     page.get_by_label("compared with").select_option("second")
-    page.wait_for_function("document.querySelector('#shown').textContent.includes('of second')")
+    expect(page.locator("#shown")).to_contain_text("of second")
     assert page.url.endswith("#swept+second")
     assert page.locator("#about h3").all_inner_texts() == ["swept done", "second done"]
     other = opened(watched, page.url)
-    other.wait_for_function("document.querySelector('#shown').textContent.includes('of second')")
+    expect(other.locator("#shown")).to_contain_text("of second")
     assert (watched.complaints, watched.beyond) == ([], [])
 
 
@@ -121,10 +134,10 @@ def test_a_running_sweep_updates_by_itself(watched: Watched, live: str, storage:
         for number, knn in ((1, 0.7), (2, 0.9)):
             for event in stories.trial_story(number, knn, cost=1.0 + number):
                 ledger.append(event)
-        page.wait_for_function("document.querySelector('#shown').textContent.startsWith('3 of 3')")
-        page.wait_for_function("document.querySelector('#about h3').textContent.includes('running')")
+        expect(page.locator("#shown")).to_contain_text("3 of 3 trials")
+        expect(page.locator("#about h3")).to_contain_text("running")
         ledger.append(Closed(fence=fence, reason="done"))
-    page.wait_for_function("document.querySelector('#about h3').textContent.includes('done')")
+    expect(page.locator("#about h3")).to_contain_text("done")
     assert (watched.complaints, watched.beyond) == ([], [])
 
 

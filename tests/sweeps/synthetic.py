@@ -24,8 +24,8 @@ WORKER = Worker(rank=0, world_size=1, pid=1, host="host", node_id="node", experi
 GOAL = "transfer/knn_top1"
 
 
-def digits() -> LoadedSweep:
-    return load(Path("search_spaces/digits.yaml"), ["search={name: random, seed: 0}"])
+def digits(count: int = 40) -> LoadedSweep:
+    return load(Path("search_spaces/digits.yaml"), ["search={name: random, seed: 0}", f"budget.trials={count}"])
 
 
 def opened() -> Opened:
@@ -99,5 +99,5 @@ def write(folder: Path, sweep: str, events: Iterable[Event], loaded: LoadedSweep
 
 def finished(folder: Path, sweep: str, count: int, seed: int = 0) -> None:
     """A sweep of `count` trials that is done."""
-    loaded = digits()
+    loaded = digits(count)
     write(folder, sweep, [opened(), *trials(range(count), loaded, seed), Closed(fence=1, reason="done")], loaded)

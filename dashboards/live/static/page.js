@@ -85,7 +85,7 @@ function about(all) {
   place("about").replaceChildren(...all.map((sweep) => {
     const said = sweep.about, ended = said.trials.complete + said.trials.pruned + said.trials.failed;
     const facts = { trials: ended.toLocaleString("en") + (said.budget.trials ? " of " + said.budget.trials.toLocaleString("en") : ""), running: said.trials.running,
-      complete: said.trials.complete, "stopped early": said.trials.pruned, failed: said.trials.failed, "on the front": sweep.trials.on_front.filter(Boolean).length };
+      complete: said.trials.complete.toLocaleString("en"), "stopped early": said.trials.pruned.toLocaleString("en"), failed: said.trials.failed, "on the front": sweep.trials.on_front.filter(Boolean).length };
     const best = Object.entries(said.goals).map(([goal, way]) => {
       const values = (sweep.metrics[goal] ?? []).filter((value, row) => value !== null && sweep.trials.state[row] === "complete");
       return ["best " + goal, values.length ? quantity(goal, values.reduce((one, other) => way === "minimize" ? Math.min(one, other) : Math.max(one, other))) : "-"];

@@ -125,7 +125,7 @@ export class Plane {
     const { pen } = this, { state, on_front: standing } = this.series[place].trials;
     pen.fillStyle = pen.strokeStyle = this.colour(place ? "--second" : "--first");
     pen.lineWidth = 1.2;
-    pen.globalAlpha = 0.45;
+    pen.globalAlpha = Math.max(0.12, Math.min(0.45, 20 / Math.sqrt(this.points.length)));  // where many lie, how many
     for (const each of this.points) {
       if (each.place !== place || standing[each.row]) continue;
       pen.beginPath();

@@ -8,6 +8,7 @@ export function quantity(name, value) {
   if (value === null || value === undefined) return "-";
   if (typeof value !== "number") return String(value);
   const unit = UNITS[name];
+  if (!unit && name.includes("/")) return value.toFixed(3);
   if (!unit) return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
   const [scale, prefix] = PREFIXES.find(([scale]) => Math.abs(value) >= scale) ?? [1, ""];
   return Number((value / scale).toPrecision(3)) + " " + prefix + unit;
