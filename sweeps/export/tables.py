@@ -57,7 +57,7 @@ class SweepTables:
         made = {
             "trials": _trials(trials, {point.number for point in points}),
             "reports": _reports(trials),
-            "front": _front(said, points, confirmation),
+            "front": _front(said, history.trials, points, confirmation),
             "progress": _progress(history, aims),
         }
         return cls(said, **{name: pa.table(made[name]).replace_schema_metadata(metadata) for name in NAMES})
@@ -125,16 +125,22 @@ def _reports(trials: Sequence[TrialRecord]) -> Columns:
     }
 
 
-def _front(said: About, points: Sequence[TrialRecord], confirmation: Confirmation | None) -> Columns:
+def _front(
+    said: About,
+    swept: Mapping[int, TrialRecord],
+    points: Sequence[TrialRecord],
+    confirmation: Confirmation | None,
+) -> Columns:
+    """With the sweep's own values; what fresh seeds say stands beside them."""
     confirmed = {point.trial.number: point for point in confirmation.points} if confirmation else {}
-    trials = {trial.number: trial for trial in [*points, *(point.trial for point in confirmed.values())]}
-    trials |= {trial.number: trial for trial in points}  # with the sweep's own values; what seeds say stands beside
+    standing = [point.number for point in points]
+    trials = {number: swept[number] for number in dict.fromkeys([*standing, *confirmed])}
     best = knee(confirmation.front() if confirmation else points, said.goals).number if points else None
     seeds = [confirmed.get(number) for number in trials]
     said_of: list[dict[str, float]] = [{} if each is None else _intervals(each.intervals, each.trial) for each in seeds]
     return {
         "trial": _whole(trials),
-        "on_front": pa.array([trial in {point.number for point in points} for trial in trials], pa.bool_()),
+        "on_front": pa.array([trial in standing for trial in trials], pa.bool_()),
         "knee": pa.array([trial == best for trial in trials], pa.bool_()),
         "fresh_seeds": pa.array([each and each.seeds for each in seeds], pa.int64()),
         "front_probability": pa.array([each and each.chance for each in seeds], pa.float64()),

@@ -11,12 +11,16 @@ from typer.testing import CliRunner
 
 from dashboards.cli import app
 from dashboards.frames import Frames
+from dashboards.report.front import front_figure
 from dashboards.report.page import render, write_report
 from dashboards.report.training import spending
+from sweeps.confirmation.report import confirmed
 from sweeps.export import files
+from sweeps.ledger.store import Ledger
 from tests.dashboards import canaries
 from tests.dashboards.browser import NEEDS_CHROMIUM, Watched, browser
 from tests.sweeps import stories, synthetic
+from tests.sweeps.confirmation.test_confirmation import ACCURACY, begun, replicate, swept
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,30 @@ def test_a_goal_that_is_missing_or_alone_is_no_fault(storage: Path) -> None:
     odd = tables.about.model_copy(update={"goals": {"transfer/nothing": "maximize", "compute/cost_s": "minimize"}})
     for about in (one, odd):
         assert render(Frames.of(tables.__class__(about, **{**tables.named(), "front": tables.front.slice(0, 0)})))
+
+
+def test_fresh_seeds_stand_on_the_front_with_their_intervals(tmp_path: Path) -> None:
+    swept(tmp_path)
+    begun(tmp_path)
+    replicate(tmp_path)
+    frames = Frames.of(files.tables("smoke", tmp_path))
+    with Ledger.open(tmp_path / "smoke") as ledger:
+        confirmation = confirmed(ledger, tmp_path)
+    assert confirmation is not None
+    told = frames.front[frames.front["fresh_seeds"].notna()].set_index("trial")
+    for point in confirmation.points:
+        row, (low, high) = told.loc[point.trial.number], point.intervals[ACCURACY]
+        assert (row[f"confirmed.{ACCURACY}.low"], row[f"confirmed.{ACCURACY}.high"]) == (low, high)
+        assert (row["front_probability"], row["fresh_seeds"]) == (point.chance, point.seeds)
+        assert row[f"metrics.{ACCURACY}"] == point.swept[ACCURACY]
+    figure = front_figure(frames)
+    assert figure is not None
+    (seeds,) = [trace for trace in figure.data if trace.name == "with fresh seeds, 95 %"]
+    assert len(seeds.x) == len(confirmation.points)
+    assert list(seeds.y + seeds.error_y.array) == pytest.approx(list(told[f"confirmed.{ACCURACY}.high"]))
+    page = render(frames)
+    assert "points of the front hold." in page
+    assert "on the true front with probability" in page
 
 
 @NEEDS_CHROMIUM
