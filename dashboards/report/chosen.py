@@ -62,7 +62,9 @@ def trust(frames: Frames) -> str:
     if tried.empty:
         return f"Each trial had one seed: which points hold is not known. python -m sweeps confirm {frames.about.sweep}"
     hold = int((tried["front_probability"] >= 0.5).sum())
-    return f"With fresh seeds, {hold} of {len(tried)} points of the front hold."
+    low, high = frames.about.hypervolume_95 or (float("nan"), float("nan"))
+    covered = f"hypervolume {low:.4g} to {high:.4g} (95 %, from where its own points begin)"
+    return f"With fresh seeds, {hold} of {len(tried)} points of the front hold; {covered}."
 
 
 def _end(frames: Frames, points: pd.DataFrame, goal: str) -> float:

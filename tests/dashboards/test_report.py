@@ -122,7 +122,7 @@ def test_fresh_seeds_stand_on_the_front_with_their_intervals(tmp_path: Path) -> 
     assert len(seeds.x) == len(confirmation.points)
     assert list(seeds.y + seeds.error_y.array) == pytest.approx(list(told[f"confirmed.{ACCURACY}.high"]))
     page = render(frames)
-    assert "points of the front hold." in page
+    assert "points of the front hold; hypervolume" in page
     assert "on the true front with probability" in page
 
 

@@ -185,9 +185,11 @@ export class Plane {
   told({ place, row }) {
     const sweep = this.series[place], { trials } = sweep;
     const head = "trial " + trials.trial[row] + (this.series.length > 1 ? " of " + sweep.id : "") + (trials.on_front[row] ? ", on the front" : "");
+    const chance = sweep.confirmed[trials.trial[row]];
+    const trust = chance === undefined ? [] : ["on the true front with probability " + chance.toFixed(2)];
     const names = [...Object.keys(sweep.about.goals), ...Object.keys(sweep.params)];
     const values = names.filter((name) => sweep.column(name)).map((name) => name + ": " + quantity(name, sweep.column(name)[row]));
-    return [head, trials.state[row] + ", trained " + Math.round(100 * trials.fidelity[row]) + " %", ...values];
+    return [head, trials.state[row] + ", trained " + Math.round(100 * trials.fidelity[row]) + " %", ...trust, ...values];
   }
 
   open(number) {
