@@ -6,12 +6,23 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function themed(layout) {
   const inked = { ...layout, font: { ...layout.font, color: colour("--ink") } };
-  inked.hoverlabel = { bgcolor: colour("--card"), bordercolor: colour("--rule"), font: { color: colour("--ink") }, align: "left" };
+  inked.hoverlabel = {
+    bgcolor: colour("--card"),
+    bordercolor: colour("--rule"),
+    font: { color: colour("--ink") },
+    align: "left",
+  };
   if (innerWidth < 640) inked.margin = { ...layout.margin, l: 48, r: 8 };
   for (const name of new Set([...Object.keys(layout), "xaxis", "yaxis"])) {
     if (/^[xy]axis/.test(name)) {
       const title = { ...layout[name]?.title, font: { size: innerWidth < 640 ? 10 : 13 } };
-      inked[name] = { ...layout[name], title, gridcolor: colour("--grid"), zerolinecolor: colour("--grid"), linecolor: colour("--rule") };
+      inked[name] = {
+        ...layout[name],
+        title,
+        gridcolor: colour("--grid"),
+        zerolinecolor: colour("--grid"),
+        linecolor: colour("--rule"),
+      };
     }
   }
   return inked;
@@ -21,7 +32,10 @@ async function draw(name) {
   const place = document.getElementById(name);
   const figure = told.figures[name];
   const settings = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-  if (figure.data.some((trace) => trace.type === "parcoords") && !document.createElement("canvas").getContext("webgl")) {
+  if (
+    figure.data.some((trace) => trace.type === "parcoords") &&
+    !document.createElement("canvas").getContext("webgl")
+  ) {
     place.textContent = "This figure needs WebGL, which this browser does not offer.";
     place.className = "empty";
     return;
@@ -56,7 +70,8 @@ async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
-  } catch {  // a file opened from the disk may not be allowed to: select and copy as a person would
+  } catch {
+    // a file opened from the disk may not be allowed to: select and copy as a person would
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);
@@ -72,9 +87,13 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const done = await copy(button.dataset.copy);
   button.textContent = done ? "Copied" : "Press Ctrl-C";
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  setTimeout(() => {
+    button.textContent = "Copy";
+  }, 2000);
 });
 
 const drawAll = () => Promise.all(Object.keys(told.figures).map(draw));
 dark.addEventListener("change", drawAll);
-drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
+drawAll().then(() => {
+  document.documentElement.dataset.drawn = "yes";
+});

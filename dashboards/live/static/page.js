@@ -7,10 +7,12 @@ import { copy, element, quantity } from "./words.js";
 
 const EVERY_MS = 2000;
 const place = (id) => document.getElementById(id);
-const known = new Map();  // a sweep's id to what was last told of it, and its mark
+const known = new Map(); // a sweep's id to what was last told of it, and its mark
 let asked = 0;
 
-const plane = new Plane(place("plane"), place("tip"), open, (text) => { place("said").textContent = text; });
+const plane = new Plane(place("plane"), place("tip"), open, (text) => {
+  place("said").textContent = text;
+});
 const table = new Table(place("table"), place("pages"), open, (sweep, row) => pick(sweep, row));
 const filters = new Filters(place("filters"), show);
 
@@ -42,8 +44,12 @@ async function read(id) {
   return true;
 }
 
-const chosen = () => [place("sweep").value, place("other").value].filter((id, number, all) => id && all.indexOf(id) === number);
-const series = () => chosen().map((id) => known.get(id)?.sweep).filter(Boolean);
+const chosen = () =>
+  [place("sweep").value, place("other").value].filter((id, number, all) => id && all.indexOf(id) === number);
+const series = () =>
+  chosen()
+    .map((id) => known.get(id)?.sweep)
+    .filter(Boolean);
 
 async function refresh() {
   const turn = ++asked;
@@ -53,7 +59,8 @@ async function refresh() {
     problem("");
     if (changed.some(Boolean)) renew();
   } catch (error) {
-    if (turn === asked) problem(error instanceof TypeError ? "The server of this page does not answer; trying again." : error.message);
+    if (turn === asked)
+      problem(error instanceof TypeError ? "The server of this page does not answer; trying again." : error.message);
   }
 }
 
@@ -72,9 +79,22 @@ function renew() {
 
 function axes(all) {
   if (!all.length) return;
-  const names = [...new Set(all.flatMap((sweep) => [...Object.keys(sweep.metrics), ...Object.keys(sweep.params).filter((path) => typeof sweep.params[path].find((value) => value !== null) === "number")]))];
-  for (const [id, first] of [["x", all[0].across ?? all[0].up], ["y", all[0].up]]) {
-    const select = place(id), before = select.value;
+  const names = [
+    ...new Set(
+      all.flatMap((sweep) => [
+        ...Object.keys(sweep.metrics),
+        ...Object.keys(sweep.params).filter(
+          (path) => typeof sweep.params[path].find((value) => value !== null) === "number",
+        ),
+      ]),
+    ),
+  ];
+  for (const [id, first] of [
+    ["x", all[0].across ?? all[0].up],
+    ["y", all[0].up],
+  ]) {
+    const select = place(id),
+      before = select.value;
     select.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
     select.value = names.includes(before) ? before : first;
   }
@@ -82,28 +102,62 @@ function axes(all) {
 
 function about(all) {
   document.title = all.map((sweep) => sweep.id).join(", ") || "Sweeps";
-  place("about").replaceChildren(...all.map((sweep) => {
-    const said = sweep.about, ended = said.trials.complete + said.trials.pruned + said.trials.failed;
-    const facts = { trials: ended.toLocaleString("en") + (said.budget.trials ? " of " + said.budget.trials.toLocaleString("en") : ""), running: said.trials.running,
-      complete: said.trials.complete.toLocaleString("en"), "stopped early": said.trials.pruned.toLocaleString("en"), failed: said.trials.failed, "on the front": sweep.trials.on_front.filter(Boolean).length };
-    const best = Object.entries(said.goals).map(([goal, way]) => {
-      const values = (sweep.metrics[goal] ?? []).filter((value, row) => value !== null && sweep.trials.state[row] === "complete");
-      return ["best " + goal, values.length ? quantity(goal, values.reduce((one, other) => way === "minimize" ? Math.min(one, other) : Math.max(one, other))) : "-"];
-    });
-    const list = [...Object.entries(facts), ...best].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
-    return element("div", { class: "about" }, element("h3", {}, sweep.id + " ", element("span", { class: "state " + said.state.split(" ")[0] }, said.state)),
-      element("p", {}, said.description), element("dl", { class: "facts" }, ...list));
-  }));
+  place("about").replaceChildren(
+    ...all.map((sweep) => {
+      const said = sweep.about,
+        ended = said.trials.complete + said.trials.pruned + said.trials.failed;
+      const facts = {
+        trials:
+          ended.toLocaleString("en") + (said.budget.trials ? " of " + said.budget.trials.toLocaleString("en") : ""),
+        running: said.trials.running,
+        complete: said.trials.complete.toLocaleString("en"),
+        "stopped early": said.trials.pruned.toLocaleString("en"),
+        failed: said.trials.failed,
+        "on the front": sweep.trials.on_front.filter(Boolean).length,
+      };
+      const best = Object.entries(said.goals).map(([goal, way]) => {
+        const values = (sweep.metrics[goal] ?? []).filter(
+          (value, row) => value !== null && sweep.trials.state[row] === "complete",
+        );
+        return [
+          "best " + goal,
+          values.length
+            ? quantity(
+                goal,
+                values.reduce((one, other) => (way === "minimize" ? Math.min(one, other) : Math.max(one, other))),
+              )
+            : "-",
+        ];
+      });
+      const list = [...Object.entries(facts), ...best].map(([name, value]) =>
+        element("div", {}, element("dt", {}, name), element("dd", {}, String(value))),
+      );
+      return element(
+        "div",
+        { class: "about" },
+        element("h3", {}, sweep.id + " ", element("span", { class: "state " + said.state.split(" ")[0] }, said.state)),
+        element("p", {}, said.description),
+        element("dl", { class: "facts" }, ...list),
+      );
+    }),
+  );
 }
 
 function show() {
-  const all = series(), wishes = filters.wishes();
+  const all = series(),
+    wishes = filters.wishes();
   const counts = all.map((sweep) => sweep.filter(wishes));
   plane.show(all, place("x").value, place("y").value, place("log").checked);
   table.show(all);
   legend(all);
   const fronts = all.map((sweep) => sweep.trials.on_front.filter((on, row) => on && sweep.wanted[row]).length);
-  place("shown").textContent = all.map((sweep, number) => `${counts[number].toLocaleString("en")} of ${sweep.size.toLocaleString("en")} trials of ${sweep.id}, ${fronts[number]} of them on its front`).join("; ") || "No sweep here yet.";
+  place("shown").textContent =
+    all
+      .map(
+        (sweep, number) =>
+          `${counts[number].toLocaleString("en")} of ${sweep.size.toLocaleString("en")} trials of ${sweep.id}, ${fronts[number]} of them on its front`,
+      )
+      .join("; ") || "No sweep here yet.";
   document.documentElement.dataset.shown = String(Number(document.documentElement.dataset.shown ?? 0) + 1);
 }
 
@@ -112,23 +166,42 @@ function legend(all) {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
     svg.setAttribute("aria-hidden", "true");
-    for (const [name, value] of Object.entries({ cx: 8, cy: 7, r: kind === "front" ? 5.5 : 3.5, class: colour + (kind === "stopped" ? " hollow" : kind === "front" ? "" : " faint") })) dot.setAttribute(name, value);
+    for (const [name, value] of Object.entries({
+      cx: 8,
+      cy: 7,
+      r: kind === "front" ? 5.5 : 3.5,
+      class: colour + (kind === "stopped" ? " hollow" : kind === "front" ? "" : " faint"),
+    }))
+      dot.setAttribute(name, value);
     svg.append(dot);
     return svg;
   };
-  place("legend").replaceChildren(...all.flatMap((sweep, number) => {
-    const colour = number ? "second" : "first", whose = all.length > 1 ? " of " + sweep.id : "";
-    return [["front", "front"], ["complete", "complete"], ["stopped", "stopped early or under way, at full cost"]].map(([kind, text]) => element("li", {}, sign(colour, kind), text + whose));
-  }));
+  place("legend").replaceChildren(
+    ...all.flatMap((sweep, number) => {
+      const colour = number ? "second" : "first",
+        whose = all.length > 1 ? " of " + sweep.id : "";
+      return [
+        ["front", "front"],
+        ["complete", "complete"],
+        ["stopped", "stopped early or under way, at full cost"],
+      ].map(([kind, text]) => element("li", {}, sign(colour, kind), text + whose));
+    }),
+  );
 }
 
 async function pick(sweep, row) {
-  const command = sweep.command(row), box = place("picked"), trial = sweep.trials.trial[row];
+  const command = sweep.command(row),
+    box = place("picked"),
+    trial = sweep.trials.trial[row];
   const copied = await copy(command);
   const again = element("button", { type: "button", onclick: () => pick(sweep, row) }, copied ? "Copied" : "Copy");
   const run = element("a", { href: sweep.run(row), target: "_blank", rel: "noopener" }, "MLflow run");
-  box.replaceChildren(element("p", {}, element("strong", {}, "Trial " + trial + " of " + sweep.id), run), element("p", {}, element("code", {}, command), again));
-  if (sweep.trials.failure[row]) box.append(element("p", {}, sweep.trials.failure[row] + ": " + (sweep.trials.message[row] ?? "")));
+  box.replaceChildren(
+    element("p", {}, element("strong", {}, "Trial " + trial + " of " + sweep.id), run),
+    element("p", {}, element("code", {}, command), again),
+  );
+  if (sweep.trials.failure[row])
+    box.append(element("p", {}, sweep.trials.failure[row] + ": " + (sweep.trials.message[row] ?? "")));
   box.hidden = false;
 }
 
@@ -162,15 +235,26 @@ for (const id of ["sweep", "other"]) {
 place("more").addEventListener("click", more);
 
 async function begin() {
-  const ids = await sweeps().catch((error) => { problem(error.message); return []; });
+  const ids = await sweeps().catch((error) => {
+    problem(error.message);
+    return [];
+  });
   const [first, second] = location.hash.slice(1).split("+").map(decodeURIComponent);
-  for (const [id, wish] of [["sweep", first || ids[0] || ""], ["other", second || ""]]) {
+  for (const [id, wish] of [
+    ["sweep", first || ids[0] || ""],
+    ["other", second || ""],
+  ]) {
     if (wish && ![...place(id).options].some((option) => option.value === wish)) offer([wish]);
     place(id).value = wish;
   }
   if (!ids.length && !first) renew();
   await refresh();
-  setInterval(() => { if (!document.hidden) { refresh(); sweeps().catch(() => {}); } }, EVERY_MS);
+  setInterval(() => {
+    if (!document.hidden) {
+      refresh();
+      sweeps().catch(() => {});
+    }
+  }, EVERY_MS);
 }
 
 begin();

@@ -1,7 +1,11 @@
 // Trials as points on a canvas: thousands are drawn in milliseconds, which an element for each would not be.
 import { quantity, titled } from "./words.js";
 
-const LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 48, REACH = 14;
+const LEFT = 64,
+  RIGHT = 16,
+  TOP = 12,
+  BOTTOM = 48,
+  REACH = 14;
 
 function ticks(low, high, log) {
   if (log) {
@@ -18,7 +22,8 @@ function ticks(low, high, log) {
   const scale = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((each) => each * scale >= raw) * scale;
   const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) found.push(Number(value.toPrecision(12)));
+  for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step)
+    found.push(Number(value.toPrecision(12)));
   return found;
 }
 
@@ -39,12 +44,13 @@ export class Plane {
   }
 
   draw() {
-    const { canvas } = this, ratio = devicePixelRatio || 1;
+    const { canvas } = this,
+      ratio = devicePixelRatio || 1;
     this.width = canvas.clientWidth;
     this.height = canvas.clientHeight;
     canvas.width = this.width * ratio;
     canvas.height = this.height * ratio;
-    const pen = this.pen = canvas.getContext("2d");
+    const pen = (this.pen = canvas.getContext("2d"));
     pen.scale(ratio, ratio);
     const style = getComputedStyle(document.documentElement);
     this.colour = (name) => style.getPropertyValue(name).trim();
@@ -64,9 +70,10 @@ export class Plane {
   }
 
   place() {
-    const points = this.points = [];
+    const points = (this.points = []);
     this.series.forEach((sweep, place) => {
-      const xs = sweep.column(this.x), ys = sweep.column(this.y);
+      const xs = sweep.column(this.x),
+        ys = sweep.column(this.y);
       if (!xs || !ys) return;
       for (let row = 0; row < sweep.size; row++) {
         if (sweep.wanted[row] && typeof xs[row] === "number" && typeof ys[row] === "number") {
@@ -77,38 +84,59 @@ export class Plane {
     if (!points.length) return;
     let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
     for (const { x, y } of points) {
-      left = Math.min(left, x); right = Math.max(right, x); low = Math.min(low, y); high = Math.max(high, y);
+      left = Math.min(left, x);
+      right = Math.max(right, x);
+      low = Math.min(low, y);
+      high = Math.max(high, y);
     }
     this.log = this.wish && left > 0;
     const margin = this.log ? (right / left) ** 0.04 || 1.1 : (right - left) * 0.04 || Math.abs(right) * 0.1 || 1;
-    [left, right] = this.log ? [left / Math.max(margin, 1.01), right * Math.max(margin, 1.01)] : [left - margin, right + margin];
+    [left, right] = this.log
+      ? [left / Math.max(margin, 1.01), right * Math.max(margin, 1.01)]
+      : [left - margin, right + margin];
     const air = (high - low) * 0.06 || Math.abs(high) * 0.1 || 1;
     [low, high] = [low - air, high + air];
     const form = this.log ? Math.log : (value) => value;
-    const wide = (this.width - LEFT - RIGHT) / (form(right) - form(left)), tall = (this.height - TOP - BOTTOM) / (high - low);
+    const wide = (this.width - LEFT - RIGHT) / (form(right) - form(left)),
+      tall = (this.height - TOP - BOTTOM) / (high - low);
     this.across = (value) => LEFT + (form(value) - form(left)) * wide;
     this.upward = (value) => this.height - BOTTOM - (value - low) * tall;
     this.ends = { left, right, low, high };
-    for (const point of points) { point.px = this.across(point.x); point.py = this.upward(point.y); }
+    for (const point of points) {
+      point.px = this.across(point.x);
+      point.py = this.upward(point.y);
+    }
     points.sort((one, other) => one.px - other.px || one.py - other.py);
   }
 
   axes() {
-    const { pen, ends } = this, bottom = this.height - BOTTOM;
+    const { pen, ends } = this,
+      bottom = this.height - BOTTOM;
     pen.strokeStyle = this.colour("--grid");
     pen.fillStyle = this.colour("--dim");
     pen.lineWidth = 1;
     pen.textAlign = "center";
     let free = -Infinity;
     for (const value of ticks(ends.left, ends.right, this.log)) {
-      const x = Math.round(this.across(value)) + 0.5, text = quantity(this.x, value), half = pen.measureText(text).width / 2;
-      pen.beginPath(); pen.moveTo(x, TOP); pen.lineTo(x, bottom); pen.stroke();
-      if (x - half > free) { pen.fillText(text, x, bottom + 16); free = x + half + 8; }
+      const x = Math.round(this.across(value)) + 0.5,
+        text = quantity(this.x, value),
+        half = pen.measureText(text).width / 2;
+      pen.beginPath();
+      pen.moveTo(x, TOP);
+      pen.lineTo(x, bottom);
+      pen.stroke();
+      if (x - half > free) {
+        pen.fillText(text, x, bottom + 16);
+        free = x + half + 8;
+      }
     }
     pen.textAlign = "right";
     for (const value of ticks(ends.low, ends.high, false)) {
       const y = Math.round(this.upward(value)) + 0.5;
-      pen.beginPath(); pen.moveTo(LEFT, y); pen.lineTo(this.width - RIGHT, y); pen.stroke();
+      pen.beginPath();
+      pen.moveTo(LEFT, y);
+      pen.lineTo(this.width - RIGHT, y);
+      pen.stroke();
       pen.fillText(quantity(this.y, value), LEFT - 8, y + 4);
     }
     pen.fillStyle = this.colour("--ink");
@@ -122,47 +150,58 @@ export class Plane {
   }
 
   dots(place) {
-    const { pen } = this, { state, on_front: standing } = this.series[place].trials;
+    const { pen } = this,
+      { state, on_front: standing } = this.series[place].trials;
     pen.fillStyle = pen.strokeStyle = this.colour(place ? "--second" : "--first");
     pen.lineWidth = 1.2;
-    pen.globalAlpha = Math.max(0.12, Math.min(0.45, 20 / Math.sqrt(this.points.length)));  // where many lie, how many
+    pen.globalAlpha = Math.max(0.12, Math.min(0.45, 20 / Math.sqrt(this.points.length))); // where many lie, how many
     for (const each of this.points) {
       if (each.place !== place || standing[each.row]) continue;
       pen.beginPath();
       pen.arc(each.px, each.py, 3.5, 0, 2 * Math.PI);
-      if (state[each.row] === "complete") pen.fill(); else pen.stroke();
+      if (state[each.row] === "complete") pen.fill();
+      else pen.stroke();
     }
     pen.globalAlpha = 1;
   }
 
   front(place) {
-    const { pen } = this, sweep = this.series[place];
+    const { pen } = this,
+      sweep = this.series[place];
     const points = this.points.filter((each) => each.place === place && sweep.trials.on_front[each.row]);
     pen.fillStyle = pen.strokeStyle = this.colour(place ? "--second" : "--first");
     pen.lineWidth = 1.8;
     if (this.x === sweep.across && this.y === sweep.up) {
       pen.beginPath();
       points.forEach((each, number) => {
-        if (number) pen.lineTo(each.px, points[number - 1].py); else pen.moveTo(each.px, each.py);
+        if (number) pen.lineTo(each.px, points[number - 1].py);
+        else pen.moveTo(each.px, each.py);
         pen.lineTo(each.px, each.py);
       });
       pen.stroke();
     }
-    for (const each of points) { pen.beginPath(); pen.arc(each.px, each.py, 5.5, 0, 2 * Math.PI); pen.fill(); }
+    for (const each of points) {
+      pen.beginPath();
+      pen.arc(each.px, each.py, 5.5, 0, 2 * Math.PI);
+      pen.fill();
+    }
   }
 
   ring(each) {
     const { pen } = this;
     pen.strokeStyle = this.colour("--ink");
     pen.lineWidth = 2;
-    pen.beginPath(); pen.arc(each.px, each.py, 9, 0, 2 * Math.PI); pen.stroke();
+    pen.beginPath();
+    pen.arc(each.px, each.py, 9, 0, 2 * Math.PI);
+    pen.stroke();
   }
 
   nearest(x, y) {
-    let found = null, least = REACH * REACH;
+    let found = null,
+      least = REACH * REACH;
     this.points.forEach((each, number) => {
       const standing = this.series[each.place].trials.on_front[each.row];
-      const away = (each.px - x) ** 2 + (each.py - y) ** 2 - (standing ? 16 : 0);  // of two that are close, the front's
+      const away = (each.px - x) ** 2 + (each.py - y) ** 2 - (standing ? 16 : 0); // of two that are close, the front's
       if (away < least) [found, least] = [number, away];
     });
     return found;
@@ -183,13 +222,25 @@ export class Plane {
   }
 
   told({ place, row }) {
-    const sweep = this.series[place], { trials } = sweep;
-    const head = "trial " + trials.trial[row] + (this.series.length > 1 ? " of " + sweep.id : "") + (trials.on_front[row] ? ", on the front" : "");
+    const sweep = this.series[place],
+      { trials } = sweep;
+    const head =
+      "trial " +
+      trials.trial[row] +
+      (this.series.length > 1 ? " of " + sweep.id : "") +
+      (trials.on_front[row] ? ", on the front" : "");
     const chance = sweep.confirmed[trials.trial[row]];
     const trust = chance === undefined ? [] : ["on the true front with probability " + chance.toFixed(2)];
     const names = [...Object.keys(sweep.about.goals), ...Object.keys(sweep.params)];
-    const values = names.filter((name) => sweep.column(name)).map((name) => name + ": " + quantity(name, sweep.column(name)[row]));
-    return [head, trials.state[row] + ", trained " + Math.round(100 * trials.fidelity[row]) + " %", ...trust, ...values];
+    const values = names
+      .filter((name) => sweep.column(name))
+      .map((name) => name + ": " + quantity(name, sweep.column(name)[row]));
+    return [
+      head,
+      trials.state[row] + ", trained " + Math.round(100 * trials.fidelity[row]) + " %",
+      ...trust,
+      ...values,
+    ];
   }
 
   open(number) {

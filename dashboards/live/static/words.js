@@ -1,8 +1,25 @@
 // How values are written, and elements made. Text from a sweep becomes text nodes only.
 
-const UNITS = { "compute/cost_s": "s", "compute/device_seconds": "s", "compute/bytes_moved": "B", "compute/peak_bytes": "B",
-  "compute/train_flops": "FLOP", "compute/teacher_flops": "FLOP", "compute/teacher_flops_amortised": "FLOP" };
-const PREFIXES = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
+const UNITS = {
+  "compute/cost_s": "s",
+  "compute/device_seconds": "s",
+  "compute/bytes_moved": "B",
+  "compute/peak_bytes": "B",
+  "compute/train_flops": "FLOP",
+  "compute/teacher_flops": "FLOP",
+  "compute/teacher_flops_amortised": "FLOP",
+};
+const PREFIXES = [
+  [1e15, "P"],
+  [1e12, "T"],
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+  [1, ""],
+  [1e-3, "m"],
+  [1e-6, "µ"],
+  [1e-9, "n"],
+];
 
 export function quantity(name, value) {
   if (value === null || value === undefined) return "-";
@@ -16,7 +33,11 @@ export function quantity(name, value) {
 
 export function titled(name) {
   if (name === "compute/cost_s") return "compute: modelled time on the reference device [s]";
-  const measured = name.startsWith("test/") ? " (test)" : name.includes("/") && !name.startsWith("compute/") ? " (validation)" : "";
+  const measured = name.startsWith("test/")
+    ? " (test)"
+    : name.includes("/") && !name.startsWith("compute/")
+      ? " (validation)"
+      : "";
   return name + measured + (UNITS[name] ? " [" + UNITS[name] + "]" : "");
 }
 
