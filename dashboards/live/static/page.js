@@ -151,13 +151,11 @@ function show() {
   table.show(all);
   legend(all);
   const fronts = all.map((sweep) => sweep.trials.on_front.filter((on, row) => on && sweep.wanted[row]).length);
-  place("shown").textContent =
-    all
-      .map(
-        (sweep, number) =>
-          `${counts[number].toLocaleString("en")} of ${sweep.size.toLocaleString("en")} trials of ${sweep.id}, ${fronts[number]} of them on its front`,
-      )
-      .join("; ") || "No sweep here yet.";
+  const said = all.map((sweep, number) => {
+    const [count, size] = [counts[number], sweep.size].map((each) => each.toLocaleString("en"));
+    return `${count} of ${size} trials of ${sweep.id}, ${fronts[number]} of them on its front`;
+  });
+  place("shown").textContent = said.join("; ") || "No sweep here yet.";
   document.documentElement.dataset.shown = String(Number(document.documentElement.dataset.shown ?? 0) + 1);
 }
 
