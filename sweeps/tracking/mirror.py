@@ -26,7 +26,6 @@ from sweeps.front import Goals, front
 from sweeps.ledger.history import History, Session, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
-from sweeps.tracking.pages_of_sweep import PagesFailed
 from sweeps.tracking.run_content import RUN_STATUS, TAG_LIMIT, clipped, digests, params, points, tags
 from sweeps.tracking.runs import LEDGER, SEQ, TRIALS, Run, Runs
 from sweeps.tracking.sweep_content import FRONT_FILE, TABLE_TAG, card, front_table, note, progress_points
@@ -145,10 +144,7 @@ class MlflowWriter:
 
     def _write_pages(self, mirror: "Mirror", cancelled: Callable[[], bool]) -> None:
         began = time.monotonic()
-        try:
-            mirror.write_pages(cancelled)
-        except Exception as error:  # they can be made again at any time
-            _LOG.warning("The sweep's pages could not be written to MLflow (%s)", redacted(str(error)))
+        _write_pages(mirror, cancelled)
         took_s = time.monotonic() - began
         self._pages_due = time.monotonic() + max(_PAGES_EVERY_S, took_s / _PAGES_SHARE_OF_TIME)
 
@@ -179,18 +175,20 @@ def sync(location: str | Path, tracking: Tracking, rebuild: bool = False) -> int
             if rebuild:
                 mirror.delete()
             written = mirror.catch_up()
-            mirror.write_pages(lambda: False)
+            _write_pages(mirror, lambda: False)
             return written
-        except PagesFailed as error:
-            raise Refusal(
-                f"a sweep's pages are made from its ledger, and those of '{ledger.sweep}' could not be: {error}. "
-                f"MLflow has all the rest. To see why: python -m sweeps report {ledger.sweep}"
-            ) from error
         except Exception as error:  # what MLflow raises has no common base
             raise Refusal(
                 f"MLflow at {redacted(tracking.uri)} must take the sweep, and does not ({type(error).__name__}: "
                 f"{redacted(str(error))}). Mend that, then sync again: the ledger keeps everything"
             ) from error
+
+
+def _write_pages(mirror: "Mirror", cancelled: Callable[[], bool]) -> None:
+    try:
+        mirror.write_pages(cancelled)
+    except Exception as error:  # they can be made again at any time
+        _LOG.warning("The sweep's pages could not be written to MLflow (%s)", redacted(str(error)))
 
 
 class Mirror:
