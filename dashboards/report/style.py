@@ -1,11 +1,12 @@
 """How figures of the report look: colours that can be told apart by all eyes, on light and on dark."""
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
 
 from dashboards.frames import Frames, titled
-from sweeps.tables import quantity
+from sweeps.tables import quantity, unit
 
 FRONT = "#2b83ba"
 TEST = "#d9822b"
@@ -40,8 +41,16 @@ def axis(metric: str, values: Any, *, log: bool | None = None) -> dict[str, Any]
         "type": "log" if log else "linear",
         "automargin": True,
         "exponentformat": "SI",
-        **({"dtick": "D2"} if log and known.max() < 30 * known.min() else {}),
+        **(_ticks(metric, known.min(), known.max()) if log else {}),
     }
+
+
+def _ticks(metric: str, low: float, high: float) -> dict[str, Any]:
+    """Marks of a logarithmic axis: powers of ten, and 2 and 5 times these where there are few of them."""
+    digits = (1, 2, 5) if high < 100 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [digit * 10.0**power for power in powers for digit in digits]
+    return {"tickvals": values, "ticktext": [quantity(metric, each) if unit(metric) else f"{each:g}" for each in values]}
 
 
 def hover(frames: Frames, frame: Any) -> list[str]:
