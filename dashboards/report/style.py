@@ -50,7 +50,8 @@ def _ticks(metric: str, low: float, high: float) -> dict[str, Any]:
     digits = (1, 2, 5) if high < 100 * low else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [digit * 10.0**power for power in powers for digit in digits]
-    return {"tickvals": values, "ticktext": [quantity(metric, each) if unit(metric) else f"{each:g}" for each in values]}
+    told = [quantity(metric, each) if unit(metric) else f"{each:g}" for each in values]
+    return {"tickvals": values, "ticktext": told}
 
 
 def hover(frames: Frames, frame: Any) -> list[str]:
