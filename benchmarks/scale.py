@@ -104,7 +104,7 @@ def main() -> None:
         folder = Path(name)
         uri = f"sqlite:///{folder / 'mlflow.db'}"
         aims = loaded.file.goals, loaded.file.constraints
-        tracking = Tracking(uri, folder, "scale", "", *aims, "simulated") if arguments.mlflow else None
+        tracking = Tracking(uri, folder.as_uri(), "scale", "", *aims, "simulated") if arguments.mlflow else None
         readings, lag = run(simulated(folder / "scale", loaded, arguments.slots, formula, at, tracking))
     out = Console(width=None if sys.stdout.isatty() else 160)
     out.print(table(readings))

@@ -14,8 +14,10 @@ from sweeps.commands.ledger import audit, backup
 from sweeps.commands.mlflow import sync, ui
 from sweeps.commands.publish import publish
 from sweeps.commands.reading import best, front, status
+from sweeps.commands.report import report
 from sweeps.data.commands import app as data
 from sweeps.doctor.command import doctor
+from sweeps.export.command import export
 from sweeps.manifests.command import render
 from sweeps.reproduction.command import reproduce
 
@@ -24,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.split
 _COMMANDS = (
     (validate, preview, methods),
     (run, submit, render, resume, stop),
-    (status, logs, front, confirm, best, reproduce),
+    (status, logs, front, confirm, best, report, export, reproduce),
     (sync, ui, publish),
     (backup, audit, doctor),
 )

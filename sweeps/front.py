@@ -1,6 +1,5 @@
 """The front of a sweep: the complete trials that no other complete trial beats, and which of them to take."""
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -19,9 +18,6 @@ Goal = Literal["maximize", "minimize"]
 #: says something of its point together with others only.
 REPLICATE = "replicate"
 
-#: Trials that set the point up to which a hypervolume is measured.
-REFERENCE = 10
-
 #: Metric names in order of importance, and which way each is better.
 Goals = Mapping[str, Goal]
 
@@ -33,7 +29,7 @@ def front(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints)
     are all kept. A pruned or failed trial never stands on the front, whatever it reached: it was not trained to the
     end. Nor does one that repeats another (`REPLICATE`).
     """
-    candidates = [trial for trial in trials if _is_candidate(trial, goals) and kept(constraints, trial.metrics)]
+    candidates = eligible(trials, goals, constraints)
     if not candidates:
         return []
     unbeaten = moocore.is_nondominated(_costs(candidates, goals), keep_weakly=True)
@@ -41,17 +37,9 @@ def front(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints)
     return sorted(chosen, key=lambda trial: (_order(trial, goals), trial.number))
 
 
-def hypervolume(front: Sequence[TrialRecord], ended: Iterable[TrialRecord], goals: Goals) -> float:
-    """How much a front dominates, in the product of the units of its goals; 0 for an empty one.
-
-    Up to the worst value of each goal among the first `REFERENCE` trials of `ended` that are complete: a point that
-    stays, so that it only grows from then on. What lies beyond counts nothing.
-    """
-    known = (trial for trial in ended if _is_candidate(trial, goals))
-    first = list(itertools.islice(known, REFERENCE))
-    if not front or not first:
-        return 0.0
-    return float(moocore.hypervolume(_costs(front, goals), ref=_costs(first, goals).max(axis=0)))
+def eligible(trials: Iterable[TrialRecord], goals: Goals, constraints: Constraints) -> list[TrialRecord]:
+    """Those of the trials that may stand on a front: complete, of their own, with every goal, keeping every bound."""
+    return [trial for trial in trials if _is_candidate(trial, goals) and kept(constraints, trial.metrics)]
 
 
 def knee(front: Sequence[TrialRecord], goals: Goals) -> TrialRecord:

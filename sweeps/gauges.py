@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from ray.util.metrics import Gauge
 
 from search_spaces.sweep_file import SweepFile
+from sweeps.confirmation.membership import Aims
 from sweeps.driver import utc_now
-from sweeps.front import front, hypervolume
+from sweeps.front import front
+from sweeps.hypervolume import hypervolume
 from sweeps.ledger.history import History
 from sweeps.spending import begun, in_force, used
 from trainables.metrics import FLOPS
@@ -20,7 +22,7 @@ from trainables.metrics import FLOPS
 GAUGES = {
     "sweeps_trials": ("Trials by state", "state"),
     "sweeps_front_points": ("Complete trials that no other beats", None),
-    "sweeps_hypervolume": ("What the front dominates, in the units of the goals (sweeps.front.hypervolume)", None),
+    "sweeps_hypervolume": ("What the front dominates, in the units of the goals (sweeps.hypervolume)", None),
     "sweeps_trials_per_hour": ("Trials that ended in the last hour of this session, by the hour", None),
     "sweeps_slot_idle_share": ("Share of the slots that are at no trial", None),
     "sweeps_train_flops": ("Planned FLOPs of all that has begun, repeated attempts too", None),
@@ -59,7 +61,7 @@ def readings(history: History, file: SweepFile, slots: int, now: datetime) -> It
         yield "sweeps_trials", state, count
     points = front(history.trials.values(), file.goals, file.constraints)
     yield "sweeps_front_points", "", len(points)
-    yield "sweeps_hypervolume", "", hypervolume(points, history.ended, file.goals)
+    yield "sweeps_hypervolume", "", hypervolume(points, history, Aims(file.goals, file.constraints))
     yield "sweeps_trials_per_hour", "", _per_hour(history, now)
     yield "sweeps_slot_idle_share", "", max(0.0, 1 - counts["running"] / slots)
     yield "sweeps_train_flops", "", begun(history, FLOPS)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from search_spaces.secrets import redacted
 from sweeps.ids import check_id, is_id
-from sweeps.ledger.schema import LEDGER_FILE, in_schema, schemas_by_age
+from sweeps.ledger.schema import LEDGER_FILE, in_schema, newest_schemas
 from sweeps.refusals import Refusal, Unsafe
 
 #: Names the database of ledgers. In the environment: it may hold a password, and arguments are seen by everybody.
@@ -79,13 +79,17 @@ class Results:
 
     def newest(self) -> str:
         """The id of the sweep whose ledger was written last; `Refusal` if there is none."""
-        sweeps = [sweep for sweep in self._by_age() if is_id(sweep)]
+        sweeps = self.sweeps()
         if not sweeps:
             where = self.absolute if ledger_database() is None else f"the database of {LEDGERS}"
             raise Refusal(
                 f"there is no sweep in {redacted(where)}. Run one with `python -m sweeps run`, or give its --storage"
             )
-        return sweeps[-1]
+        return sweeps[0]
+
+    def sweeps(self) -> list[str]:
+        """Ids of the sweeps, the one whose ledger was written last first."""
+        return [sweep for sweep in self._newest_first() if is_id(sweep)]
 
     def refuse_links(self, sweep: str) -> None:
         """Raise `Unsafe` if a sweep's folder, or the ledger in it, is a symbolic link."""
@@ -120,13 +124,14 @@ class Results:
                 "Give another"
             ) from error
 
-    def _by_age(self) -> list[str]:
+    def _newest_first(self) -> list[str]:
         """What may be sweeps, by when their ledgers were written last."""
         database = ledger_database()
         if database is not None:
-            return schemas_by_age(database)
+            return newest_schemas(database)
         ledgers = [path for path in self.path.glob(f"*/{LEDGER_FILE}*") if path.is_file()]
-        return [path.parent.name for path in sorted(ledgers, key=lambda path: path.stat().st_mtime)]
+        newest = sorted(ledgers, key=lambda path: path.stat().st_mtime, reverse=True)
+        return list(dict.fromkeys(path.parent.name for path in newest))
 
 
 def ledger_database() -> URL | None:

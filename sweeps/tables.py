@@ -51,6 +51,11 @@ def quantity(metric: str, value: float) -> str:
     return f"{value / scale:.3g} {_PREFIXES[scale]}{_UNITS[metric]}"
 
 
+def unit(metric: str) -> str:
+    """What a metric is counted in; empty for a share."""
+    return _UNITS.get(metric, "")
+
+
 def sweep_panel(sweep: str, history: History, file: Mapping[str, Any], note: str) -> RenderableType:
     """Trials by state, what is used of the budget, the front's size, best values, cost and the time that is left.
 

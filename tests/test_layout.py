@@ -37,7 +37,7 @@ def test_a_packages_init_holds_a_docstring_only(package: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "banned"),
     [
-        ("import dashboards.cli, dashboards.front_figure", {"ray", "torch", "mlflow"}),
+        ("import dashboards.cli, dashboards.report.page, dashboards.live.server", {"ray", "torch", "mlflow"}),
         ("import sweeps.cli", {"ray", "torch", "mlflow"}),
         ("import sweeps.ledger.store, sweeps.front, sweeps.events", {"ray", "torch", "mlflow"}),
         ("import trainables.loop", {"ray", "optuna", "mlflow"}),

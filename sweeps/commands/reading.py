@@ -23,6 +23,7 @@ from sweeps.commands.options import (
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
 from sweeps.constraints import constraints_of
+from sweeps.export.about import state_of
 from sweeps.front import best as best_of
 from sweeps.front import front as front_of
 from sweeps.ledger.history import History, TrialRecord
@@ -57,7 +58,7 @@ def status(
             print_json(
                 {
                     "sweep": ledger.sweep,
-                    "state": _state(ledger, history),
+                    "state": state_of(ledger, history),
                     "trials": history.counts(),
                     "budget": within.model_dump(exclude_none=True),
                     "used": used(within, history),
@@ -68,7 +69,7 @@ def status(
                 }
             )
             return
-        state = _state(ledger, history)
+        state = state_of(ledger, history)
         out.print(sweep_panel(ledger.sweep, history, file, f"state: {state}"))
         for trial in failed(history):
             out.print(f"trial {trial.number} failed: {trial.failure}: {trial.message}", style="red", markup=False)
@@ -150,13 +151,6 @@ def print_front(history: History, file: dict[str, Any]) -> None:
     title = "Front: complete trials that no other beats"
     out.print(trials_table(title, points, file["goals"], varying(history.trials.values())))
     out.print("Chosen on validation; test/ is reported only.", style="dim")
-
-
-def _state(ledger: Ledger, history: History) -> str:
-    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
-    if ledger.driven():
-        return "running"
-    return history.closed or ("killed" if history.sessions else "not started")
 
 
 def failed(history: History) -> list[TrialRecord]:

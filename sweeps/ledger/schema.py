@@ -80,8 +80,8 @@ def has_ledger(connection: Connection) -> bool:
     return inspect(connection).has_table(SWEEP.name)
 
 
-def schemas_by_age(database: URL) -> list[str]:
-    """The schemas of a PostgreSQL database that hold a ledger, by when it was written last."""
+def newest_schemas(database: URL) -> list[str]:
+    """The schemas of a PostgreSQL database that hold a ledger, the one written last first."""
     engine = open_engine(database)
     try:
         with engine.begin() as connection:
@@ -90,7 +90,7 @@ def schemas_by_age(database: URL) -> list[str]:
             latest = {name: connection.scalar(text(f'SELECT max(at) FROM "{name}".{EVENTS.name}')) for name in ledgers}
     finally:
         engine.dispose()
-    return sorted(ledgers, key=lambda name: latest[name] or "")
+    return sorted(ledgers, key=lambda name: latest[name] or "", reverse=True)
 
 
 def open_engine(url: URL) -> Engine:

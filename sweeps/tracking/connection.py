@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from search_spaces.secrets import redacted
 from sweeps.refusals import Refusal
 from sweeps.tracking.database import create_database
-from sweeps.tracking.mirror import LEDGER, Tracking, quieten
+from sweeps.tracking.mirror import Tracking
+from sweeps.tracking.runs import LEDGER, quieten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,7 +5,8 @@ from typing import Any
 
 from sweeps.refusals import Refusal
 from sweeps.tracking.connection import connected, trial_run
-from sweeps.tracking.mirror import LEDGER, PARENT, Tracking
+from sweeps.tracking.mirror import PARENT, Tracking
+from sweeps.tracking.runs import LEDGER
 
 #: Tag of a reproduction: its verdict. The trial's own run has that of its last one.
 VERDICT = "reproduction"

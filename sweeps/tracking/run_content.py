@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sweeps.events import Ended, Event, Planned, Reported, TrialState
+from sweeps.export.shareable import shareable
 from sweeps.ledger.history import Session, TrialRecord
 from trainables.metrics import collapsed
 
@@ -50,9 +51,27 @@ def clipped(value: str, limit: int) -> str:
     return value[: limit - len(mark)] + mark
 
 
-def params(config: Mapping[str, Any]) -> dict[str, str]:
-    """A config as dotted names and JSON values (strings as they are): ``memory.size`` -> ``512``."""
-    return {name: clipped(_text(value), PARAM_LIMIT) for name, value in _leaves(config, "")}
+def params(config: Mapping[str, Any], parameters: Iterable[str] = ()) -> dict[str, str]:
+    """A config as dotted names and JSON values (strings as they are): ``memory.size`` -> ``512``.
+
+    Those come first that the sampler picked by these `parameters`.
+    """
+    leaves = sorted(_leaves(config, ""), key=lambda leaf: not picked(leaf[0], parameters))
+    return {name: clipped(shareable(_text(value)), PARAM_LIMIT) for name, value in leaves}
+
+
+def picked(path: str, parameters: Iterable[str]) -> bool:
+    """Whether what stands at a path of a config, or a part that it belongs to, was picked by one of these parameters.
+
+    A parameter may have the names of options on its way (`search_spaces.space`): ``memory.bank.size`` is the leaf
+    ``memory.size``; that of a bounded range ends in ``fraction``.
+    """
+    parts = path.split(".")
+    for name in parameters:
+        chosen = name.removesuffix(".fraction").split(".")
+        if chosen == parts[: len(chosen)] or (chosen[0] == parts[0] and chosen[-1] == parts[-1]):
+            return True
+    return False
 
 
 def points(trial: TrialRecord, events: Iterable[tuple[datetime, Event]]) -> list[Point]:
@@ -82,9 +101,11 @@ def tags(trial: TrialRecord, session: Session | None, on_front: bool) -> dict[st
         **digests(session),
     }
     if trial.failure or trial.message:
-        text["failure"] = ": ".join(filter(None, [trial.failure, trial.message]))
+        text["failure"] = shareable(": ".join(filter(None, [trial.failure, trial.message])))
     if sets := collapsed(trial.metrics):
         text["collapsed"] = ", ".join(sets)
+    if trial.reports:
+        text["checkpoint"] = f"trials/{trial.number}/{trial.config_digest}"  # in the sweep's folder
     if trial.weights_digest:
         text["weights_digest"] = trial.weights_digest
     if wild := _non_finite(trial):

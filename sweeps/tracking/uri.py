@@ -10,6 +10,8 @@ from sweeps.results import Results
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 
+LOCAL_PAGES = "http://127.0.0.1:5000"
+
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _SERVERS = {"http", "https", "databricks"}
 
@@ -34,6 +36,14 @@ def tracking_uri(results: Results) -> str:
             "sqlite:////absolute/path/mlflow.db or http://host:port, or unset it"
         )
     return uri
+
+
+def pages_address(results: Results) -> str:
+    """Where MLflow's pages are: at its server, or where `python -m sweeps ui` serves them. Raises `Refusal`."""
+    parts = urlsplit(tracking_uri(results))
+    if parts.scheme not in ("http", "https"):
+        return LOCAL_PAGES
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # a browser asks for a password itself
 
 
 def _broken(uri: str) -> str | None:

@@ -200,7 +200,7 @@ def test_the_front_is_drawn_and_no_front_is_refused(storage: Path, tmp_path: Pat
     arguments = ["front", "smoke-1", "--storage", str(storage), "--output", str(drawn)]
     assert CliRunner().invoke(dashboards_app, arguments).exit_code == 0
     assert drawn.read_bytes().startswith(b"\x89PNG")
-    Ledger.create(tmp_path / "empty", "empty", {"file": {"goals": stories.GOALS}}).close()
+    Ledger.create(tmp_path / "empty", "empty", {"file": smoke().file.to_json()}).close()
     refused = CliRunner().invoke(dashboards_app, ["front", "empty", "--storage", str(tmp_path)])
     assert refused.exit_code == 2
     assert "complete trials" in refused.stderr

@@ -1,0 +1,1 @@
+"""A sweep as Arrow tables: what pages, Parquet files and other programs read."""
