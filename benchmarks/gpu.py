@@ -1,6 +1,6 @@
 """The training loop on a GPU: float32 and bfloat16, in a process group, and with two workers or two trials on one GPU.
 
-    python -m benchmarks.gpu [--steps 200]
+    python -m benchmarks.gpu [--steps 48]
 
 Whole trials without Ray (`trainables.loop.distil`): digits made 32 x 32 and three channels, a convolutional student
 without batch normalisation, CRD against a bank of every sample, the teacher asked in every step. Each row is a trial of
@@ -124,7 +124,7 @@ CASES = (
 class Size:
     """How large the trials are."""
 
-    steps: int = 200
+    steps: int = 48
     batch: int = 256
     width: int = 128
     negatives: int = 1024
@@ -266,7 +266,7 @@ def train_teacher(size: Size, folder: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=48)
     given = parser.parse_args()
     if not torch.cuda.is_available():
         print("no CUDA device: nothing to measure")
