@@ -23,7 +23,7 @@ def test_without_a_command_the_live_page_is_served(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
-    assert served == [(Path("results"), 8050, "http://127.0.0.1:5000")]
+    assert served == [(Results("results"), 8050, "http://127.0.0.1:5000")]
     assert "http://127.0.0.1:8050" in result.output
 
 

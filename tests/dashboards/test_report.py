@@ -109,7 +109,7 @@ def test_fresh_seeds_stand_on_the_front_with_their_intervals(tmp_path: Path) -> 
     replicate(tmp_path)
     frames = Frames.of(files.tables("smoke", Results(str(tmp_path))))
     with Ledger.open(tmp_path / "smoke") as ledger:
-        confirmation = confirmed(ledger, tmp_path)
+        confirmation = confirmed(ledger, Results(str(tmp_path)))
     assert confirmation is not None
     told = frames.front[frames.front["fresh_seeds"].notna()].set_index("trial")
     for point in confirmation.points:

@@ -47,7 +47,10 @@ def test_states_and_idle_slots_are_those_of_now() -> None:
 
 
 def test_the_hypervolume_is_that_of_the_front_up_to_the_worst_of_the_first_trials() -> None:
-    events = [stories.opened(), *complete(0, 0.5, 4.0), *complete(1, 0.2, 1.0), *complete(2, 0.1, 2.0)]
+    events = [stories.opened(), *complete(0, 0.5, 4.0), *complete(1, 0.2, 1.0)]
+    for number in range(2, 10):
+        assert told(events=events)["sweeps_hypervolume", ""] == 0.0, "too few to measure from"
+        events += complete(number, 0.1, 2.0)
     found = told(events=events)
     # worst: accuracy 0.1 and cost 4; the front is (0.2, 1), (0.5, 4), and the second lies on its edge
     assert found["sweeps_front_points", ""] == 2

@@ -178,9 +178,9 @@ def test_what_the_program_of_the_pages_says_is_told(tmp_path: Path) -> None:
 
 def test_an_address_that_is_shown_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:secret-word@example.org:8443/tracking")
-    assert pages_address(tmp_path) == "https://example.org:8443/tracking"
+    assert pages_address(Results(str(tmp_path))) == "https://example.org:8443/tracking"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert pages_address(tmp_path) == "http://127.0.0.1:5000"
+    assert pages_address(Results(str(tmp_path))) == "http://127.0.0.1:5000"
 
 
 def test_a_synthetic_sweep_is_a_ledger_like_any_other(tmp_path: Path) -> None:
