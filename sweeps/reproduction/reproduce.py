@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from search_spaces.policies import Resources
+from search_spaces.policies import Resources, SlotClass
 from sweeps.events import Opened
 from sweeps.ledger.history import History, Session, TrialRecord
 from sweeps.ledger.store import Ledger
@@ -22,6 +22,7 @@ from sweeps.reproduction.comparison import Compared, Judged, Rules, compared, ju
 from sweeps.reproduction.process import Request, run_again
 from sweeps.reproduction.spread import Spread, known_deviations, spread
 from sweeps.results import Results
+from trainables.metrics import PEAK_BYTES
 from trainables.storage import Storage
 
 
@@ -115,7 +116,7 @@ def reproduced(ledger: Ledger, history: History, number: int, results: Results, 
     request = _request(ledger, trial, opened.data_digest, settings.threads)
     with _code(opened, folder, settings) as code:
         again, ran = run_again(request, code, results), code_digest(code)
-    threads = _threads(ledger), request.threads
+    threads = _slots(ledger, trial).cpus_per_worker, request.threads
     recorded = [session.opened.environment for session in sessions]
     now = environment()
     same = threads[0] == threads[1] and _same_platform(recorded, now) and _trained_beside_driver(trial, opened.host)
@@ -165,17 +166,16 @@ def _request(ledger: Ledger, trial: TrialRecord, data_digest: str | None, thread
         trials=ledger.spec["file"]["budget"].get("trials") or 1,
         stops=tuple(rung for rung, report in trial.reports.items() if report.verdict == "stop"),
         data_digest=data_digest,
-        threads=threads or _threads(ledger),
-        gpus=_resources(ledger).gpus_per_worker,
+        threads=threads or _slots(ledger, trial).cpus_per_worker,
+        gpus=_slots(ledger, trial).gpus_per_worker,
     )
 
 
-def _resources(ledger: Ledger) -> Resources:
-    return Resources.model_validate(ledger.spec["file"].get("resources", {}))
-
-
-def _threads(ledger: Ledger) -> int:
-    return max(1, int(_resources(ledger).cpus_per_worker))
+def _slots(ledger: Ledger, trial: TrialRecord) -> SlotClass:
+    """The class of slots that the trial was for."""
+    resources = Resources.model_validate(ledger.spec["file"].get("resources", {}))
+    place = resources.class_of(trial.config["workers"], trial.compute.get(PEAK_BYTES, 0.0))
+    return resources.kinds()[place or 0]
 
 
 def _sessions(history: History, trial: TrialRecord) -> list[Session]:

@@ -182,7 +182,9 @@ def _left_on(cluster: Services) -> list[str]:
     for kind, gone in (("placement_groups", "REMOVED"), ("actors", "DEAD")):
         answer = requests.get(f"{cluster.dashboard}/api/v0/{kind}", headers=token, timeout=30).json()
         rows = answer["data"]["result"]["result"]
-        own = [row for row in rows if row.get("ray_namespace") != "AutoscalingCoordinator"]  # one of Ray's, for all jobs
+        own = [
+            row for row in rows if row.get("ray_namespace") != "AutoscalingCoordinator"
+        ]  # one of Ray's, for all jobs
         left += [f"{kind}: {row}" for row in own if row["state"] != gone]
     temporary = [
         node.info["cmdline"] for node in psutil.process_iter(["cmdline"]) if "ray::" in str(node.info["cmdline"])
