@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainables", "search_spaces", "sweeps", "dashboards")
+
+#: What a checkout that was sent to a cluster says of its history, which it left behind (`sweeps.jobs.shipment`).
+SHIPPED, SHIPPED_PATCH = "submitted/checkout.json", "submitted/checkout.patch"
 
 _LIBRARIES = ("torch", "ray", "optuna", "mlflow", "pyarrow", "numpy", "scikit-learn", "pydantic", "safetensors")
 
@@ -61,9 +65,17 @@ def environment() -> dict[str, str]:
         "libc": " ".join(platform.libc_ver()),
         "torch_build": hashlib.sha256(torch.__config__.show().encode()).hexdigest(),
         "switches": " ".join(f"{name}={os.environ[name]}" for name in _SWITCHES if name in os.environ),
-        "git_commit": _git("rev-parse", "HEAD").decode().strip(),
-        "git_dirty": str(bool(_git("status", "--porcelain").strip())).lower(),
+        **checkout(),
     }
+
+
+def checkout() -> dict[str, str]:
+    """The commit of the checkout, and whether there is more in it; empty strings where git knows nothing of it."""
+    if (shipped := ROOT / SHIPPED).is_file():
+        known: dict[str, str] = json.loads(shipped.read_text())
+        return known
+    dirty = str(bool(_git("status", "--porcelain").strip())).lower()
+    return {"git_commit": _git("rev-parse", "HEAD").decode().strip(), "git_dirty": dirty}
 
 
 def patch() -> bytes:
@@ -71,6 +83,8 @@ def patch() -> bytes:
 
     Files that git does not know are in it if they are Python: others may be anything.
     """
+    if (shipped := ROOT / SHIPPED_PATCH).is_file():
+        return shipped.read_bytes()
     unknown = _git("ls-files", "-z", "--others", "--exclude-standard", "--", *PACKAGES).decode().split("\0")
     new = [_git("diff", *_DIFF, "--no-index", "--", os.devnull, name) for name in unknown if name.endswith(".py")]
     return b"".join([_git("diff", *_DIFF, "HEAD", "--", *PACKAGES), *new])

@@ -14,6 +14,9 @@ from sweeps.doctor.versions import floors
 PACKAGES = ("trainables", "search_spaces", "sweeps", "dashboards")
 FILES = [file for package in PACKAGES for file in sorted(Path(package).rglob("*.py"))]
 
+#: An unpickler that knows arrays, and no other class or function; run when it is asked for (`data ingest --unpickle`).
+ALLOWED = {"sweeps/data/sources/cifar.py": ["pickle"]}
+
 #: They run what they read.
 MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
 NAMES = {"eval", "exec", "compile", "__import__"}
@@ -51,7 +54,7 @@ def loads_weights_only(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_no_module_of_ours_runs_what_it_reads(file: Path) -> None:
-    assert list(unsafe(file.read_text())) == []
+    assert list(unsafe(file.read_text())) == ALLOWED.get(str(file), [])
 
 
 @pytest.mark.parametrize(

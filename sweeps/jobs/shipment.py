@@ -2,13 +2,14 @@
 
 import hashlib
 import importlib.util
+import json
 import subprocess
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.provenance import PACKAGES, ROOT
+from sweeps.provenance import PACKAGES, ROOT, SHIPPED, SHIPPED_PATCH, checkout, patch
 from sweeps.refusals import Refusal
 
 #: What may travel, before it is compressed. Ray keeps the archive in the memory of the head node.
@@ -40,17 +41,17 @@ def pack(destination: Path, sweep_file: Path | None = None, root: Path = ROOT) -
     """
     files = {str(path): root / path for path in _kept(root)}
     _check_whole(files, root)
+    _check_size({name: path.stat().st_size for name, path in files.items()}, root)
+    contents = {name: path.read_bytes() for name, path in files.items()}
+    contents |= {SHIPPED: json.dumps(checkout()).encode(), SHIPPED_PATCH: patch()}
     if sweep_file is not None:
-        files[f"{FOLDER}/{sweep_file.name}"] = sweep_file
-    sizes = {name: path.stat().st_size for name, path in files.items()}
-    _check_size(sizes, root)
+        contents[f"{FOLDER}/{sweep_file.name}"] = sweep_file.read_bytes()
     digest, archive = hashlib.sha256(), destination / "checkout.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
-        for name, path in sorted(files.items()):
-            content = path.read_bytes()
+        for name, content in sorted(contents.items()):
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
             writer.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
-    return Shipment(archive, len(files), sum(sizes.values()), digest.hexdigest())
+    return Shipment(archive, len(contents), sum(map(len, contents.values())), digest.hexdigest())
 
 
 def _kept(root: Path) -> list[Path]:

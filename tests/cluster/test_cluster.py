@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ import requests
 from pyarrow import fs
 
 from sweeps.jobs import shipment
+from sweeps.provenance import SHIPPED, checkout
 from sweeps.refusals import Refusal
 from tests.cluster.services import BUCKET, HOST, PASSWORD, USER, Services, end, free_port
 
@@ -144,7 +146,11 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(
 def test_a_checkout_over_the_limit_does_not_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = shipment.pack(tmp_path)
     assert whole.digest == shipment.pack(tmp_path).digest, "the same files are the same shipment"
-    monkeypatch.setattr(shipment, "LIMIT_BYTES", whole.size_bytes - 1)
+    with zipfile.ZipFile(whole.path) as archive:
+        assert json.loads(archive.read(SHIPPED)) == checkout(), "where the history stays behind, its commit is told"
+        assert "sweeps/cli.py" in archive.namelist()
+        assert not [name for name in archive.namelist() if name.startswith(("tests/", ".git/"))]
+    monkeypatch.setattr(shipment, "LIMIT_BYTES", whole.size_bytes // 2)
     with pytest.raises(Refusal, match="a checkout that is shipped has at most"):
         shipment.pack(tmp_path)
 
@@ -182,9 +188,7 @@ def _left_on(cluster: Services) -> list[str]:
     for kind, gone in (("placement_groups", "REMOVED"), ("actors", "DEAD")):
         answer = requests.get(f"{cluster.dashboard}/api/v0/{kind}", headers=token, timeout=30).json()
         rows = answer["data"]["result"]["result"]
-        own = [
-            row for row in rows if row.get("ray_namespace") != "AutoscalingCoordinator"
-        ]  # one of Ray's, for all jobs
+        own = [row for row in rows if row.get("ray_namespace") != "AutoscalingCoordinator"]  # for all jobs
         left += [f"{kind}: {row}" for row in own if row["state"] != gone]
     temporary = [
         node.info["cmdline"] for node in psutil.process_iter(["cmdline"]) if "ray::" in str(node.info["cmdline"])
