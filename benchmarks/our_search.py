@@ -15,7 +15,7 @@ from sweeps.events import Ended, Opened, Reported, Started
 from sweeps.front import front
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_of
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from trainables.config import TrialConfig
 from trainables.outcomes import Verdict
 

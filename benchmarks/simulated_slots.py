@@ -24,7 +24,7 @@ from sweeps.search.planning import search_of
 from sweeps.search.protocol import Record, Search, Suggestion
 from sweeps.slots.pool import TrialPool
 from sweeps.slots.proxy import event_of
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.mirror import Mirror, Tracking, pause_s
 from trainables.outcomes import Verdict
 

@@ -21,8 +21,8 @@ from benchmarks.one_at_a_time import OneAtATime
 from search_spaces.policies import SlotClass
 from sweeps.slots.cluster import start_ray
 from sweeps.slots.proxy import RESOURCES, tune_config
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import Job
 from sweeps.slots.tuning import run_trials
 from trainables.outcomes import Outcome
 

@@ -11,7 +11,7 @@ from sweeps.ledger.history import TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import planned_compute
 from sweeps.search.protocol import Search
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.spending import expected_seconds, in_force, seconds_left, without_room
 from sweeps.stopping import Judge
 from trainables.config import TrialConfig

@@ -12,8 +12,8 @@ from ray.tune.search import Searcher
 
 from sweeps.driver import Driver
 from sweeps.slots.proxy import event_of, tune_config
+from sweeps.slots.records import Job
 from sweeps.slots.slots import Slots
-from sweeps.slots.state import Job
 from sweeps.slots.tuning import NotPickled
 from trainables.outcomes import Verdict
 

@@ -16,7 +16,8 @@ from ray._private.state import state as ray_state
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.events import Ended, Reported, SlotEvent, Worker
-from sweeps.slots.state import ATTEMPTS, Job, PoolClosedError, PoolState, Superseded
+from sweeps.slots.records import Job, PoolClosedError
+from sweeps.slots.state import ATTEMPTS, PoolState, Superseded
 from trainables.notice import warn
 from trainables.outcomes import Verdict
 

@@ -15,7 +15,7 @@ from ray.tune import Trainable
 
 from sweeps.events import Ended, SlotEvent
 from sweeps.slots.pool import find_pool
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 
 #: A crumb of the head node, wherever the driver is: slots that fill every core leave no CPU for proxies.
 RESOURCES = {"node:__internal_head__": 0.001}

@@ -16,12 +16,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
 from sweeps.events import Ended, Lost, Reported, SlotEvent, Started, Worker
+from sweeps.slots.records import HeldSlot, HeldTrial, Job
 from trainables.outcomes import FailureKind, Verdict
 
 ATTEMPTS = 3
@@ -33,60 +33,6 @@ _NO_WORKERS = "starts its workers, or waits for a place for them"
 
 #: Said to a worker whose attempt is not the current one: it drops the trial and takes the next.
 Superseded = Literal["superseded"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A trial to be trained in a slot of its class.
-
-    `attempt` is the number of its first attempt here: above 1 when a sweep is resumed.
-    """
-
-    trial: int
-    config: dict[str, Any]
-    attempt: int = 1
-    slot_class: int = 0
-
-
-class PoolClosedError(RuntimeError):
-    """No trial is trained any more; the message says why."""
-
-
-@dataclass
-class _Trial:
-    job: Job
-    attempt: int
-    losses: int = 0  # attempts whose workers died, as far as that may have been the trial's fault
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
-    events: list[SlotEvent] = field(default_factory=list)
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], Ended)
-
-    @property
-    def stopped(self) -> bool:
-        return "stop" in self.verdicts.values()
-
-    @property
-    def lost(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], Lost)
-
-    def reports(self) -> list[Reported]:
-        return [event for event in self.events if isinstance(event, Reported)]
-
-
-@dataclass
-class _Slot:
-    workers: list[Worker]
-    trained: int = 0
-    generation: int = 0
-    trial: int | None = None
-    heard: float = 0.0  # when it last made progress
-    waits: bool = False  # for a verdict, which may take as long as it takes
-    condemned: bool = False  # its workers are about to be killed
-    leaving: bool = False  # they were told that they are about to be taken away
-    gone: bool = False
 
 
 class PoolState:
@@ -110,9 +56,9 @@ class PoolState:
         self.progress: dict[int, str] = dict.fromkeys(classes, _NO_WORKERS)
         self._queue: deque[int] = deque()
         self._ahead: deque[int] = deque()
-        self._trials: dict[int, _Trial] = {}
+        self._trials: dict[int, HeldTrial] = {}
         self._over: set[int] = set()  # trials that ended, and that the driver has yet to `forget`
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, HeldSlot] = {}
 
     # Proxies
 
@@ -123,7 +69,7 @@ class PoolState:
         elif job.trial in self._trials:
             return
         else:
-            self._trials[job.trial] = _Trial(job, job.attempt)
+            self._trials[job.trial] = HeldTrial(job, job.attempt)
         self._queue.append(job.trial)
 
     def events(self, trial: int, after: int = 0) -> list[SlotEvent]:
@@ -139,7 +85,7 @@ class PoolState:
         listens to would wait for its first verdict while those that have proxies wait for the slot.
         """
         if job.trial not in self._trials:
-            self._trials[job.trial] = _Trial(job, job.attempt)
+            self._trials[job.trial] = HeldTrial(job, job.attempt)
             self._ahead.append(job.trial)
 
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
@@ -203,7 +149,7 @@ class PoolState:
         generation = self._slots[slot].generation + 1 if slot in self._slots else 1
         self.vacate(slot, blamed=blamed)
         self.progress.pop(slot, None)
-        self._slots[slot] = _Slot(workers, generation=generation)
+        self._slots[slot] = HeldSlot(workers, generation=generation)
         return generation
 
     def vacate(self, slot: int, *, blamed: bool = True) -> None:
@@ -264,7 +210,7 @@ class PoolState:
             self._end_taken(number, "timeout", why)
         return late
 
-    def _overdue(self, slot: _Slot) -> bool:
+    def _overdue(self, slot: HeldSlot) -> bool:
         busy = slot.trial is not None and not slot.waits and not slot.condemned
         return busy and self.clock() - slot.heard > _SLACK * self.deadline_s
 
@@ -275,7 +221,7 @@ class PoolState:
         elif trial is not None:
             self._end_failed(trial, failure, why)
 
-    def _taken_from(self, slot: int) -> _Trial | None:
+    def _taken_from(self, slot: int) -> HeldTrial | None:
         """The trial that a slot was at; from now on it is at none."""
         number = self.trial_of(slot)
         if number is None:
@@ -372,17 +318,17 @@ class PoolState:
         self.progress.pop(slot, None)
         self.problems[slot] = message
 
-    def _current(self, trial: int, attempt: int) -> _Trial | None:
+    def _current(self, trial: int, attempt: int) -> HeldTrial | None:
         known = self._trials.get(trial)
         if known is None or known.ended or known.lost or known.attempt != attempt:
             return None
         return known
 
-    def _end(self, trial: _Trial, end: Ended) -> None:
+    def _end(self, trial: HeldTrial, end: Ended) -> None:
         trial.events.append(end)
         self._over.add(trial.job.trial)
 
-    def _end_pruned(self, trial: _Trial) -> None:
+    def _end_pruned(self, trial: HeldTrial) -> None:
         last = trial.reports()[-1]
         self._end(
             trial,
@@ -396,7 +342,7 @@ class PoolState:
             ),
         )
 
-    def _end_failed(self, trial: _Trial, failure: FailureKind, why: str) -> None:
+    def _end_failed(self, trial: HeldTrial, failure: FailureKind, why: str) -> None:
         reports = trial.reports()
         self._end(
             trial,

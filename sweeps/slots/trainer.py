@@ -11,7 +11,7 @@ from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy, 
 
 from sweeps.slots.cluster import alone
 from sweeps.slots.pool import find_pool
-from sweeps.slots.state import PoolClosedError
+from sweeps.slots.records import PoolClosedError
 
 #: Shards of Ray Data, of which trials read none; and a guard that frees the room of a dead controller for the next
 #: worker group, where a slot without its controller has ended and there is no next one.

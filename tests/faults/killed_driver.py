@@ -17,7 +17,7 @@ from sweeps.driver import Driver
 from sweeps.ledger.store import Ledger
 from sweeps.results import Results
 from sweeps.search.study import StudySearch
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.mirror import MlflowWriter
 from sweeps.tracking.of_sweep import tracking
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke

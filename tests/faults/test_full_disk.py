@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sweeps.ledger.errors import LedgerError
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from tests.faults.lengths import count, length
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out

@@ -13,8 +13,8 @@ import ray
 from search_spaces.policies import SlotClass
 from sweeps.events import Reported
 from sweeps.slots.cluster import start_ray
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import Job
 from tests.faults.dying_trials import Deadly
 from tests.faults.lengths import LONG, count, length
 from tests.sweeps.slots.driving import drive, ends, starts

@@ -13,7 +13,7 @@ import pytest
 
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from tests.faults.lengths import LONG, count
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out

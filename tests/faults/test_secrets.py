@@ -22,7 +22,7 @@ from sweeps.cli import app
 from sweeps.events import Ended
 from sweeps.ledger.store import Ledger
 from sweeps.results import Results
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.mirror import MlflowWriter, sync
 from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories

@@ -15,7 +15,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.provenance import code_digest, environment
 from sweeps.reproduction.code_state import keep_patch
 from sweeps.results import Results
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.mirror import sync
 from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories

@@ -10,7 +10,7 @@ from sweeps.driver import Driver
 from sweeps.events import Ended, Opened, Reported, Started
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_of
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from trainables.outcomes import Outcome, Report, RungReport, Verdict
 
 NOWHERE = {"host": "here", "pid": 1, "code_digest": "c", "data_digest": "d", "environment": {}}

@@ -15,7 +15,8 @@ from sweeps.driver import Driver
 from sweeps.events import Ended, Opened, Reported, Worker
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_of
-from sweeps.slots.state import Job, PoolState
+from sweeps.slots.records import Job
+from sweeps.slots.state import PoolState
 from trainables.outcomes import Verdict
 
 WORKERS = [Worker(rank=0, world_size=1, pid=1, host="h", node_id="n", experiment="e")]

@@ -12,7 +12,7 @@ from sweeps.driver import Driver, utc_now
 from sweeps.events import Budgeted, Ended, Lost, Reported, Started
 from sweeps.ledger.history import TrialRecord
 from sweeps.search.planning import planned_compute, search_of
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.spending import begun, used
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.test_driver import run_out

@@ -17,7 +17,7 @@ from mlflow.entities import Run
 from sweeps.events import Event, Planned, Reported
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.of_sweep import EXPERIMENT
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out

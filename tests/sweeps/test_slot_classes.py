@@ -5,7 +5,7 @@ from pathlib import Path
 from sweeps.audit import audit
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from trainables.config import TrialConfig
 from trainables.metrics import PEAK_BYTES

@@ -20,7 +20,7 @@ from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.results import Results
-from sweeps.slots.state import Job
+from sweeps.slots.records import Job
 from sweeps.tracking.of_sweep import tracking
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke

@@ -10,8 +10,8 @@ import ray
 from search_spaces.policies import SlotClass
 from sweeps.events import Reported, SlotEvent
 from sweeps.slots.cluster import start_ray
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import Job
 from tests.sweeps.slots.driving import drive
 from trainables.outcomes import Verdict
 

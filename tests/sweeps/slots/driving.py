@@ -9,8 +9,8 @@ from ray.tune.search import Searcher
 
 from sweeps.events import Ended, Lost, Reported, SlotEvent, Started
 from sweeps.slots.proxy import event_of, tune_config
+from sweeps.slots.records import Job
 from sweeps.slots.slots import Slots
-from sweeps.slots.state import Job
 from sweeps.slots.tuning import NotPickled, run_trials
 from trainables.outcomes import Verdict
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from sweeps.events import Ended, Reported, SlotEvent, Worker
-from sweeps.slots.state import Job, PoolState
+from sweeps.slots.records import Job
+from sweeps.slots.state import PoolState
 
 WORKERS = [Worker(rank=0, world_size=1, pid=7, host="host", node_id="node", experiment="slot-0")]
 TRIALS = 12

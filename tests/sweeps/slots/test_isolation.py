@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from search_spaces.policies import SlotClass
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import Job
 from tests.sweeps.slots.driving import drive, ends, starts
 from trainables.config import TrialConfig
 from trainables.loop import run_trial

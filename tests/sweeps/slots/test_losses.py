@@ -14,8 +14,9 @@ from search_spaces.policies import SlotClass
 from sweeps.events import Lost
 from sweeps.slots.errors import SlotsLostError
 from sweeps.slots.losses import starvation
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import ATTEMPTS, Job
+from sweeps.slots.state import ATTEMPTS
 from tests.sweeps.slots.conftest import FORMULA, Sweep
 from tests.sweeps.slots.driving import drive, ends, starts
 

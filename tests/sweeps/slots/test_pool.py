@@ -9,7 +9,7 @@ import pytest
 from sweeps.events import Lost
 from sweeps.slots.pool import TrialPool
 from sweeps.slots.proxy import event_of
-from sweeps.slots.state import PoolClosedError
+from sweeps.slots.records import PoolClosedError
 from trainables.notice import warn
 
 WORKER = {"rank": 0, "world_size": 1, "pid": 7, "host": "host", "node_id": "node", "experiment": "slot-0"}

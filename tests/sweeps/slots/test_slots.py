@@ -11,8 +11,8 @@ from search_spaces.policies import SlotClass
 from sweeps.events import Reported
 from sweeps.refusals import Refusal
 from sweeps.slots.errors import SlotsLostError
+from sweeps.slots.records import Job
 from sweeps.slots.slots import SlotPlan, Slots
-from sweeps.slots.state import Job
 from tests.sweeps.slots.conftest import (
     FORMULA,
     KILLED,

@@ -1,7 +1,8 @@
 """The pool's state, call by call: slots of several classes, and slots whose workers are about to be taken away."""
 
 from sweeps.events import Worker
-from sweeps.slots.state import Job, PoolState
+from sweeps.slots.records import Job
+from sweeps.slots.state import PoolState
 from tests.sweeps.slots.test_state import WORKERS, end, kinds
 
 SMALL, LARGE = 0, 1

@@ -1,7 +1,8 @@
 """The pool's state, call by call: trials that hang, starve their workers, or lose them through no fault of theirs."""
 
 from sweeps.events import Ended
-from sweeps.slots.state import Job, PoolState
+from sweeps.slots.records import Job
+from sweeps.slots.state import PoolState
 from tests.sweeps.slots.test_state import WORKERS, end, kinds, pool_with, report
 
 
