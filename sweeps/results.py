@@ -157,7 +157,7 @@ def _broken(uri: str) -> str | None:
     scheme, _, rest = uri.partition("://")
     if scheme not in _SCHEMES or not rest.strip("/"):
         return f"storage off this machine is a URI of {', '.join(_SCHEMES)}, with a bucket or host after two slashes"
-    if "@" in rest.partition("/")[0] and not scheme.startswith("abfs"):
+    if "@" in rest and not scheme.startswith("abfs"):  # a password may hold a slash
         return "a storage URI holds no credentials: the environment of every node does"
     return None
 
