@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.services import Services, services
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Two nodes with one core each, and what a sweep writes to."""
     folder: Path = tmp_path_factory.mktemp("services")

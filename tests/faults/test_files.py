@@ -5,7 +5,6 @@ ledger has tests of its own.
 import hashlib
 import pickle
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -179,17 +178,3 @@ def test_a_file_of_a_newer_version_is_refused(kind: Any, tmp_path: Path) -> None
 def test_failures_survive_their_way_through_ray(error: TrialFailure) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), copy.kind, str(copy)) == (type(error), error.kind, str(error))
-
-
-def test_nothing_of_ours_unpickles() -> None:
-    sources = [
-        file
-        for package in ("trainables", "search_spaces", "sweeps", "dashboards")
-        for file in (ROOT / package).rglob("*.py")
-    ]
-    assert len(sources) > 100
-    forbidden = re.compile(
-        r"(?<!safetensors\.)torch\.load\(|(import|from) (pickle|cloudpickle|joblib|dill)|allow_pickle"
-    )
-    assert not [file for file in sources if forbidden.search(file.read_text())]
-    assert forbidden.search("torch.load(file)")

@@ -19,6 +19,7 @@ from sweeps.events import Ended, Event, Opened, Planned, Reported
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.provenance import PACKAGES
+from sweeps.results import Results
 from tests.sweeps.finished import copy_changed
 from trainables.metrics import DEVICE_SECONDS
 
@@ -288,7 +289,7 @@ def test_a_trial_of_two_workers_is_trained_by_two_again(storage: Path) -> None:
     number = first(storage, "complete")
     config = {**history(storage).trials[number].config, "workers": 2}
     request = Request(config, number, 5, (), None, threads=1)
-    once = run_again(request, ROOT, storage)
+    once = run_again(request, ROOT, Results(str(storage)))
     assert once.outcome is not None
     reports = {report["rung"]: report for report in once.reports}
     assert sorted(reports) == [0, 1]
