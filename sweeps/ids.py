@@ -8,17 +8,21 @@ from sweeps.refusals import Refusal
 _RULE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
+#: What else lies in a storage folder.
+_TAKEN = ("artifacts", "cache")
+
+
 def is_id(sweep: str) -> bool:
     """Whether a name is one that a sweep may have."""
-    return _RULE.fullmatch(sweep) is not None
+    return _RULE.fullmatch(sweep) is not None and sweep not in _TAKEN
 
 
 def check_id(sweep: str) -> str:
     """`sweep` if it is an id; `Refusal` otherwise."""
     if not is_id(sweep):
         raise Refusal(
-            "a sweep's id has 1 to 63 lower-case letters, digits and hyphens, the first not a hyphen, and this is "
-            f"{sweep!r}. Choose another"
+            "a sweep's id has 1 to 63 lower-case letters, digits and hyphens, the first not a hyphen, and is not "
+            f"{' or '.join(_TAKEN)}; this is {sweep!r}. Choose another"
         )
     return sweep
 

@@ -31,7 +31,7 @@ function themed(layout) {
 async function draw(name) {
   const place = document.getElementById(name);
   const figure = told.figures[name];
-  const settings = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const settings = { responsive: true, displayModeBar: false };
   if (
     figure.data.some((trace) => trace.type === "parcoords") &&
     !document.createElement("canvas").getContext("webgl")

@@ -50,11 +50,12 @@ def run(
         from sweeps.outline import cautions
 
         loaded = load(file, overrides)
-        for caution in cautions(loaded):
-            out.print(f"caution: {caution}", highlight=False, markup=False)
         sweep = check_id(new_id(loaded.file.name) if sweep is None else sweep)
         ray_at = _ray_at(address, open_cluster)
+        ray_at.check()
         session.create(loaded, storage, sweep, here=ray_at == HERE)
+        for caution in cautions(loaded):
+            out.print(f"caution: {caution}", highlight=False, markup=False)
     out.print(f"sweep {sweep} in {storage}/{sweep}", highlight=False)
     _drive(storage, sweep, ray_at)
 
@@ -142,7 +143,8 @@ def _drive(
             publish_confirmed(meant, storage)
         _print_next(sweep, storage, confirm=meant == sweep)
         if not mirrored:
-            out.print(f"MLflow is behind; when it can be reached: python -m sweeps sync {sweep}", style="red")
+            sync = f"python -m sweeps sync {sweep}{storage_flag(storage)}"
+            out.print(f"MLflow is behind; when it can be reached: {sync}", style="red", soft_wrap=True)
         raise SystemExit(3 if failed(history) else 0)
 
 

@@ -25,6 +25,7 @@ from sweeps.commands.options import (
     SweepArgument,
     out,
     print_json,
+    storage_flag,
 )
 from sweeps.ids import check_id
 from sweeps.ledger.store import Ledger
@@ -165,7 +166,8 @@ def stop(
             _stop_here(storage, chosen)
         else:
             chosen = _stop_there(address, sweep)
-    out.print(f"stopped; continue with: python -m sweeps resume {chosen}", highlight=False, soft_wrap=True)
+    where = f" --address {address} --storage ..." if address else storage_flag(storage)
+    out.print(f"stopped; continue with: python -m sweeps resume {chosen}{where}", highlight=False, soft_wrap=True)
 
 
 def _stop_there(address: str, sweep: str | None) -> str:

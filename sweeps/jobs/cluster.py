@@ -178,9 +178,11 @@ class Cluster:
             )
 
     def _silent(self, error: Exception) -> Refusal:
+        late = isinstance(error, requests.Timeout)
+        why = f"nothing was said for {_PATIENCE_S:.0f} s" if late else "there is no connection"
         return Refusal(
             f"jobs are submitted to the dashboard of a Ray cluster, and none answers at {redacted(self.address)}: "
-            f"{redacted(str(error).splitlines()[0])[:200]}. Check the address, and that the cluster runs"
+            f"{why}. Check the address, and that the cluster runs"
         )
 
 

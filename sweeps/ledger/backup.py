@@ -33,7 +33,12 @@ def backup(ledger: Ledger, destination: Path) -> int:
         )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise BackupRefused(f"a backup replaces nothing, and there is something at {destination}. Name a new folder")
-    destination.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackupRefused(
+            f"a backup is a folder to write in, and {destination} is none: {error}. Name another"
+        ) from error
     draft = destination / f".{LEDGER_FILE}.{uuid4().hex}"
     try:
         _copy(Path(str(url.database)), draft)

@@ -17,6 +17,10 @@ class NotALedger(LedgerError):
     """The file or database at that place is something else, or damaged beyond opening."""
 
 
+class LedgerUnreachable(LedgerError):
+    """The ledger cannot be looked into: its server does not answer, or its folder cannot be written."""
+
+
 class LedgerTooNew(NotALedger):
     """The ledger was written by a newer version of this program: to this one it is none."""
 

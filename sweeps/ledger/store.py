@@ -32,6 +32,7 @@ from sweeps.ledger.errors import (
     LedgerExists,
     LedgerMissing,
     LedgerTooNew,
+    LedgerUnreachable,
     NotALedger,
     NotClaimed,
     SweepTaken,
@@ -122,7 +123,9 @@ class Ledger:
 
     @classmethod
     def open(cls, location: str | Path) -> Self:
-        """The ledger at `location`, to read or to claim. Raises `LedgerMissing`, `NotALedger` or `LedgerTooNew`."""
+        """The ledger at `location`, to read or to claim. Raises `LedgerMissing`, `NotALedger`, `LedgerTooNew` or
+        `LedgerUnreachable`.
+        """
         url = ledger_url(location)
         if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
             raise LedgerMissing(
@@ -135,10 +138,14 @@ class Ledger:
             engine.dispose()
             if isinstance(error, LedgerTooNew | LedgerMissing):
                 raise
-            why = getattr(error, "orig", None) or error
+            why = " ".join(str(getattr(error, "orig", None) or error).split())
+            where = f"no ledger can be read at {url.render_as_string()}: {why}"
+            if url.get_backend_name() != "sqlite" and isinstance(error, OperationalError):
+                raise LedgerUnreachable(f"{where}. See that PostgreSQL runs, and to the URL, then try again") from error
+            if isinstance(error, OperationalError) and not is_damage(error):
+                raise LedgerUnreachable(f"{where}. Its folder must be writable, also for readers") from error
             raise NotALedger(
-                f"no ledger can be read at {url.render_as_string()}: {why}. "
-                "Its folder must be writable, also for readers; if it is, restore a backup"
+                f"{where}. Its folder must be writable, also for readers; if it is, restore a backup"
             ) from error
         return ledger
 

@@ -1,6 +1,7 @@
 """A sweep as KubeRay's `RayJob` (`ray.io/v1`): a cluster of its own, which is gone when the sweep has ended."""
 
 import copy
+import re
 import shlex
 from importlib.metadata import version
 from typing import Any
@@ -31,6 +32,8 @@ def ray_job(job: Job, image: str, memory: str, secret: str, storage_secret: str 
         raise Refusal(
             "a pod runs an image, and none is given. Build one whose working directory is this checkout: --image"
         )
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?([kKMGTPE]i?)?", memory):
+        raise Refusal(f"memory is a number of bytes as Kubernetes writes it, and --memory {memory!r} is none: 16Gi")
     if len(job.sweep) > LONGEST_NAME:
         raise Refusal(
             f"a RayJob has at most {LONGEST_NAME} characters in its name, and '{job.sweep}' has more. Use --id"

@@ -15,6 +15,15 @@ class RayAt:
     address: str | None = None
     open_cluster: bool = False
 
+    def check(self) -> None:
+        """Raise `Refusal` where no cluster answers, and `Unsafe` where one answers anybody and that is not meant."""
+        from sweeps.slots.authentication import answer_to_a_stranger, refuse_open_cluster
+
+        if (address := self.gcs()) is None:
+            return
+        if not self.open_cluster or answer_to_a_stranger(address) == "silent":
+            refuse_open_cluster(address)
+
     def gcs(self) -> str | None:
         """``host:port``. Raises `Refusal` for `auto` where no Ray runs."""
         if self.address != "auto":

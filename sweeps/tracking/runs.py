@@ -20,6 +20,9 @@ TRIALS = "trials"  # of sweeps: how many trials they have
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
+#: Of an experiment: else MLflow takes one without models for an evaluation of prompts, and shows it so.
+_OF_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+
 _TERMINAL = {"FINISHED", "KILLED", "FAILED"}
 _DATASET_DIGEST_LIMIT = 36
 
@@ -58,7 +61,7 @@ class Runs:
     def _find_experiment(self, name: str, artifacts: str | None) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return self._client.create_experiment(name, artifacts)
+            return self._client.create_experiment(name, artifacts, tags=_OF_TRAINING)
         if found.lifecycle_stage == self._entities.LifecycleStage.DELETED:
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

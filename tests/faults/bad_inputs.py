@@ -167,6 +167,7 @@ TEXTS = [
 IDS = [
     *named("a path upwards", "../../x"),
     *named("an absolute path", "/etc"),
+    *named("what lies in storage", "cache"),
     *named("a NUL", "a\0b"),
     *named("300 characters", LONG),
     *named("full-width letters", "\uff53moke"),

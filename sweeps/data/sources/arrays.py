@@ -30,7 +30,10 @@ class Arrays:
         for name in files.ending(".npy", ".npz"):
             for array in self._opened(files, name):
                 column = next((c for c in (*_SAMPLES, *LABELS) if array.name.lower().endswith(c)), None)
-                if column:
+                if column and (other := arrays.get(split_of(name), {}).get(column)):
+                    why = f"{split_of(name)} has its {column} in {other.file} already"
+                    faults.add(name, None, array.name, Bad(why, "join the arrays of a split into one"))
+                elif column:
                     arrays.setdefault(split_of(name), {})[column] = array
                 else:
                     known = ", ".join((*_SAMPLES, *LABELS))

@@ -21,6 +21,11 @@ class Folders:
     def __init__(self, files: Files, faults: Faults) -> None:
         self._files = files
         images: dict[str, list[tuple[str, str]]] = {}
+        tops = sorted({name.split("/")[0] for name in files.names if name.count("/") > 1})
+        if any(top.lower() in SPLITS for top in tops):
+            for top in (top for top in tops if top.lower() not in SPLITS):
+                why = "it stands beside folders of splits, and is none"
+                faults.add(top, None, "label", Bad(why, f"call it one of {', '.join(SPLITS)}, or move it into one"))
         for name in files.names:
             folders = name.split("/")[:-1]
             split = SPLITS.get(folders[0].lower(), "") if folders else ""

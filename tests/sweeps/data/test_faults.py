@@ -286,6 +286,20 @@ TABLE = [
         "remove it",
     ),
     Row(
+        "two arrays of one split",
+        lambda f: (arrays(f), np.savez(f / "train.npz", images=TRAIN.images)),
+        "column train_images:",
+        "train has its images in train.npz already",
+        "join the arrays of a split into one",
+    ),
+    Row(
+        "a misspelled split",
+        lambda f: folders(f, ("trian/dog/a.png", FILES[0])),
+        "trian column label:",
+        "stands beside folders of splits",
+        "call it one of",
+    ),
+    Row(
         "no class folder",
         lambda f: folders(f, ("train/a.png", FILES[0])),
         "train/a.png",
