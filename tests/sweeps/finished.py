@@ -42,7 +42,7 @@ def finish(storage: Path, sweep: str, *overrides: str) -> None:
 def confirm(storage: Path, sweep: str, seeds: int) -> None:
     """The sweep's confirmation, from its begin to its end."""
     with Ledger.open(storage / sweep) as ledger:
-        folder = storage / plan.create(ledger, storage, seeds)
+        folder = storage / plan.create(ledger, Results(str(storage)), seeds)
     slot = training_slot(folder)
     with Ledger.open(folder) as ledger:
         fence = ledger.claim()
