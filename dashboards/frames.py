@@ -9,7 +9,7 @@ import pandas as pd
 from sweeps.export.about import About
 from sweeps.export.tables import METRICS, PARAMS, SweepTables
 from sweeps.tables import unit
-from trainables.metrics import COST_S, TEST_PREFIX
+from trainables.metrics import COMPUTE_PREFIX, COST_S, TEST_PREFIX
 
 #: The three choices that contrast is paid with, where a sweep varies them: first in every list of parameters.
 SWEPT_AXES = ("memory.size", "negatives.count", "objective.temperature")
@@ -66,5 +66,5 @@ def swept_first(paths: Iterable[str]) -> list[str]:
 def titled(metric: str) -> str:
     """What an axis of this metric is called: with its unit, and which split it was measured on."""
     base = metric.removeprefix(TEST_PREFIX)
-    measured = "" if base.startswith("compute/") else " (test)" if base != metric else " (validation)"
+    measured = "" if base.startswith(COMPUTE_PREFIX) else " (test)" if base != metric else " (validation)"
     return f"{_TITLES.get(base, base)}{measured}{f' [{unit(base)}]' if unit(base) else ''}"

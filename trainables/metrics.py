@@ -16,6 +16,7 @@ COLLAPSED = "collapsed"
 #: Accuracy of a student's own classifier, on a set that is labelled by the source's classes.
 TOP1 = "top1"
 
+COMPUTE_PREFIX = "compute/"
 COST_S = "compute/cost_s"
 FLOPS = "compute/train_flops"
 BYTES = "compute/bytes_moved"
@@ -24,6 +25,7 @@ COMMUNICATED_BYTES = "compute/communicated_bytes"
 TEACHER_FLOPS = "compute/teacher_flops"
 TEACHER_FLOPS_AMORTISED = "compute/teacher_flops_amortised"
 DEVICE_SECONDS = "compute/device_seconds"
+SPENT_S = "compute/spent_s"  # of a sweep: the cost of its trials so far
 
 #: Known before a trial starts (`trainables.compute`); the rest is found out by training.
 PLANNED_METRICS = (COST_S, FLOPS, BYTES, PEAK_BYTES, COMMUNICATED_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sweeps.ledger.history import TrialRecord
 from sweeps.reproduction.process import Again
-from trainables.metrics import DEVICE_SECONDS
+from trainables.metrics import COMPUTE_PREFIX, DEVICE_SECONDS
 
 Kind = Literal["exact", "within tolerance", "failed"]
 
@@ -118,7 +118,7 @@ def allowed(value: Compared, rules: Rules) -> float:
 
 
 def _within(value: Compared, bound: float) -> bool:
-    if value.name.startswith("compute/") or value.name == ENDING:
+    if value.name.startswith(COMPUTE_PREFIX) or value.name == ENDING:
         return False
     if not value.final:
         return True

@@ -15,12 +15,11 @@ from sweeps.hypervolume import progress
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.tables import flat, quantity
 from sweeps.tracking.run_content import Point, milliseconds, picked
-from trainables.metrics import on_test
+from trainables.metrics import SPENT_S, on_test
 
 #: Metrics of the sweep's own run. Their step is the number of trials that had ended.
 HYPERVOLUME = "front/hypervolume"
 FRONT_SIZE = "front/trials"
-SPENT_S = "compute/spent_s"
 
 #: The front as MLflow shows tables: a file of columns and rows, and the tag by which its pages know it.
 FRONT_FILE = "front.json"
