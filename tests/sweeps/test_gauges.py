@@ -80,6 +80,7 @@ def test_what_is_left_is_told_of_every_cap() -> None:
 @pytest.fixture(scope="module")
 def one_node() -> Iterator[str]:
     """A Ray as a sweep starts it, without a dashboard; where its node's metrics agent answers."""
+    ray.shutdown()  # what tests of slots left
     start_ray(cpus=1)
     [node] = ray.nodes()
     yield f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"

@@ -104,7 +104,7 @@ def cifar(folder: Path, meta: Any = None, **changed: Any) -> None:
 
 class Attack:
     def __reduce__(self) -> Any:
-        return print, ("code",)
+        return eval, ("code",)
 
 
 @dataclass(frozen=True)
@@ -338,7 +338,7 @@ TABLE = [
     Row(
         "CIFAR attack",
         lambda f: cifar(f, meta={"a": Attack()}),
-        "__builtin__.print",
+        "__builtin__.eval",
         "no CIFAR file needs",
         "do not use",
         6,
