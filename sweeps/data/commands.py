@@ -161,15 +161,12 @@ def _check_ingested(dataset: str, faults: "Faults", progress: Callable[[int, int
 
 def _manifest(dataset: str) -> "Manifest":
     from trainables.datasets.manifest import read_manifest
-    from trainables.outcomes import DamagedFile, NewerFile
     from trainables.storage import Storage
 
     try:
         return read_manifest(Storage(dataset))
     except FileNotFoundError:
         raise Refusal(f"{dataset} holds no dataset; make one with `python -m sweeps data ingest`") from None
-    except (DamagedFile, NewerFile) as error:
-        raise Unsafe(error.message) from error
 
 
 def _show(found: "Faults") -> None:
