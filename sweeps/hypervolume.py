@@ -4,7 +4,7 @@ It is measured up to one point for the whole sweep, the worst of each goal among
 value that was told once stays true: later trials beyond that point add nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +40,7 @@ def reference_point(history: History, aims: Aims) -> dict[str, float] | None:
 
     Of a sweep that was let go of earlier: among those that it had by then. None while too few are complete.
     """
-    complete = _in_order(eligible(history.trials.values(), aims.goals, aims.constraints))
+    complete = eligible(history.ended, aims.goals, aims.constraints)
     let_go = next((session.closed_at for session in history.sessions if session.closed_at), None)
     early = [trial for trial in complete if let_go and trial.ended and trial.ended <= let_go]
     first = early if early and len(early) < FIRST_TRIALS else complete[:FIRST_TRIALS]
@@ -55,9 +55,9 @@ def progress(history: History, aims: Aims) -> Iterator[Progress]:
     if reference is None:
         return
     limits = aims.minimised(np.array(list(reference.values())))
-    may_stand = {trial.number for trial in eligible(history.trials.values(), aims.goals, aims.constraints)}
+    may_stand = {trial.number for trial in eligible(history.ended, aims.goals, aims.constraints)}
     standing, volume, spent_s = np.empty((0, len(aims.goals))), 0.0, 0.0
-    for place, trial in enumerate(_in_order(history.trials.values())):
+    for place, trial in enumerate(history.ended):
         spent_s += trial.compute.get(COST_S, 0.0) * trial.fidelity
         if trial.number in may_stand:
             point = aims.minimised(_values([trial], aims))
@@ -76,11 +76,6 @@ def hypervolume(front: list[TrialRecord], history: History, aims: Aims) -> float
         return 0.0
     limits = aims.minimised(np.array(list(reference.values())))
     return float(moocore.hypervolume(aims.minimised(_values(front, aims)), ref=limits))
-
-
-def _in_order(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Those that ended, in the order in which they did."""
-    return sorted((trial for trial in trials if trial.ended), key=lambda trial: (trial.ended, trial.number))
 
 
 def _values(trials: list[TrialRecord], aims: Aims) -> Floats:
