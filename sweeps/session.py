@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ def drive(
                 mirror,
                 within,
                 budget,
-                lambda: _start(hold, ray_at, accept_changed_code, signals),
+                _start(hold, ray_at, accept_changed_code, signals),
                 signals,
             )
 
@@ -158,12 +158,12 @@ def _held(
     mirror: Tracking,
     within: Budget,
     budget: Mapping[str, float],
-    start: Callable[[], tuple[Described, float]],
+    started: tuple[Described, float],
     signals: Signals,
 ) -> bool:
     """Train what is left while signals are heard."""
     ledger, sweep = hold.ledger, hold.ledger.sweep
-    described, devices = start()
+    described, devices = started
     from sweeps.training import train  # loaded by now, while Ray started
 
     writer = MlflowWriter(ledger.location, mirror)

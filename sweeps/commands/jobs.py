@@ -36,7 +36,6 @@ from sweeps.results import Results
 if TYPE_CHECKING:
     from sweeps.jobs.cluster import Cluster
 
-_WHICH = "a cluster may run many sweeps, and with --address one is named. Give its id"
 _ENDS_WITHIN_S = 20.0
 _LOOKS_EVERY_S = 1.0
 
@@ -99,9 +98,7 @@ def resubmit(sweep: str | None, storage: Results, address: str, options: Sequenc
     from sweeps.jobs.preflight import preflight
     from sweeps.jobs.shipment import pack
 
-    if sweep is None:
-        raise Refusal(_WHICH)
-    check_id(sweep)
+    sweep = _named(sweep)
     preflight(storage)
     cluster = Cluster(address, open_cluster=open_cluster)
     before = cluster.drivers(sweep)
@@ -129,9 +126,8 @@ def ask(address: str, sweep: str | None, command: str, storage: Results, options
     with refusals():
         from sweeps.jobs.cluster import Cluster
 
-        if sweep is None:
-            raise Refusal(_WHICH)
-        sys.stdout.write(Cluster(address).ask(check_id(sweep), [command, sweep, *_there(storage), *options]))
+        named = _named(sweep)
+        sys.stdout.write(Cluster(address).ask(named, [command, named, *_there(storage), *options]))
 
 
 def logs(
@@ -173,10 +169,8 @@ def stop(
 def _stop_there(address: str, sweep: str | None) -> str:
     from sweeps.jobs.cluster import Cluster
 
-    if sweep is None:
-        raise Refusal(_WHICH)
-    cluster = Cluster(address)
-    stopped = cluster.stop(check_id(sweep))
+    sweep, cluster = _named(sweep), Cluster(address)
+    stopped = cluster.stop(sweep)
     if not stopped:
         raise Refusal(f"only what runs can be stopped, and no job at {cluster.address} drives '{sweep}'")
     deadline = time.monotonic() + _ENDS_WITHIN_S
@@ -206,10 +200,8 @@ def _stop_here(storage: Results, sweep: str) -> None:
 def _print_output(address: str, sweep: str | None, follow: bool) -> None:
     from sweeps.jobs.cluster import Cluster
 
-    if sweep is None:
-        raise Refusal(_WHICH)
-    cluster = Cluster(address)
-    job = _last_job(cluster, check_id(sweep))
+    sweep, cluster = _named(sweep), Cluster(address)
+    job = _last_job(cluster, sweep)
     for part in cluster.follow(job) if follow else [cluster.logs(job)]:
         sys.stdout.write(part)
         sys.stdout.flush()
@@ -240,6 +232,13 @@ def _print_events(storage: Results, sweep: str, follow: bool) -> None:
                     out.print(text, markup=False, highlight=False, soft_wrap=True)
             if not last:
                 time.sleep(_LOOKS_EVERY_S)
+
+
+def _named(sweep: str | None) -> str:
+    """The id that was given. Raises `Refusal` without one: which is the newest, a cluster does not say."""
+    if sweep is None:
+        raise Refusal("a cluster may run many sweeps, and with --address one is named. Give its id")
+    return check_id(sweep)
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:
