@@ -9,7 +9,7 @@ import yaml
 
 from dashboards.frames import Frames
 from dashboards.report.style import shown
-from sweeps.export.tables import CONFIRMED
+from sweeps.export.tables import CONFIRMED, METRICS, PARAMS
 from sweeps.tables import quantity
 from trainables.metrics import on_test
 
@@ -42,7 +42,7 @@ def in_short(frames: Frames) -> str:
     if across is None:
         return f"The best {up} is {quantity(up, _end(frames, points, up))}, of trial {points['trial'].iloc[0]}."
     first, last = points.iloc[0], points.iloc[-1]
-    cost, value = f"metrics.{across}", f"metrics.{up}"
+    cost, value = METRICS + across, METRICS + up
     if len(points) == 1:
         what = f"{quantity(up, first[value])} for {quantity(across, first[cost])}"
         return f"One trial beats all others on every goal: trial {first['trial']}, {up} {what}."
@@ -74,8 +74,8 @@ def _end(frames: Frames, points: pd.DataFrame, goal: str) -> float:
 
 def _choice(frames: Frames, row: Any, config: str) -> Choice:
     named = [*frames.about.goals, *(on_test(goal) for goal in frames.about.goals)]
-    values = {name: row.get(f"metrics.{name}") for name in named}
-    params = {path: shown(row.get(f"params.{path}")) for path in frames.params}
+    values = {name: row.get(METRICS + name) for name in named}
+    params = {path: shown(row.get(PARAMS + path)) for path in frames.params}
     return Choice(
         trial=row["trial"],
         knee=bool(row["knee"]),

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from dashboards.frames import Frames, titled
 from dashboards.report.style import CONFIRMED, FRONT, OTHER, SCALE, TEST, axis, figure, hover
 from sweeps.export.tables import CONFIRMED as CONFIRMED_COLUMN
+from sweeps.export.tables import METRICS
 from trainables.metrics import on_test
 
 
@@ -19,9 +20,9 @@ def front_figure(frames: Frames) -> go.Figure | None:
     if across is None or frames.metric(frames.trials, up).isna().all():
         return None
     points = frames.trials[frames.trials["on_front"]].copy()
-    points = points.sort_values([f"metrics.{across}", "trial"])
+    points = points.sort_values([METRICS + across, "trial"])
     traces = [_complete(frames, across, up), _stopped(frames, across, up), _line(frames, points, across, up)]
-    if on_test(up) in {name.removeprefix("metrics.") for name in points}:
+    if on_test(up) in {name.removeprefix(METRICS) for name in points}:
         traces.append(_tested(frames, points, across, up))
     if CONFIRMED_COLUMN + up in frames.front:
         traces.append(_confirmed(frames, across, up))
