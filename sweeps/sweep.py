@@ -1,18 +1,18 @@
-"""A sweep for notebooks and programs: its trials as tables, and the students that it has trained."""
+"""A sweep for notebooks and programs: its tables, and the students that it has trained."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sweeps.constraints import constraints_of
-from sweeps.front import front
+from sweeps.confirmation.report import confirmed
+from sweeps.export.tables import SweepTables
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.results import Results
-from sweeps.tables import flat
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,9 +47,8 @@ class Trial:
 class Sweep:
     """What the ledger of a sweep held when it was loaded; load it again to see more."""
 
-    id: str
-    file: dict[str, Any]
     history: History
+    tables: SweepTables
     folder: str
 
     @classmethod
@@ -58,41 +57,32 @@ class Sweep:
         results = Results(str(storage))
         chosen = results.existing(sweep)
         with Ledger.open(results.ledger(chosen)) as ledger:
-            return cls(chosen, ledger.spec["file"], History.of(ledger.events()), results.folder(chosen))
+            history = History.of(ledger.events())
+            return cls(history, SweepTables.of(ledger, history, confirmed(ledger, results)), results.folder(chosen))
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.tables.about.sweep
 
     @property
     def goals(self) -> dict[str, str]:
         """Metrics, and whether each is to be maximised or minimised."""
-        return dict(self.file["goals"])
+        return dict(self.tables.about.goals)
 
     def trials(self) -> pa.Table:
-        """A row for each trial: state, config (dotted names) and metrics; `to_pandas()` makes a data frame of it."""
-        return _table(list(self.history.trials.values()))
+        """A row for each trial, as `sweeps.export.tables` has it; `to_pandas()` makes a data frame of it.
+
+        Config paths are columns such as ``params.memory.size``, metrics such as ``metrics.transfer/knn_top1``.
+        """
+        return self.tables.trials
 
     def front(self) -> pa.Table:
-        """The trials of the front, cheapest first, as in `trials`."""
-        return _table(front(self.history.trials.values(), self.file["goals"], constraints_of(self.file)))
+        """The points of the front, cheapest first, with what fresh seeds say of them, where there are any."""
+        return self.tables.front.filter(pc.field("on_front"))
 
     def trial(self, number: int) -> Trial:
         """One trial. Raises `Refusal` if there is no such."""
         if number not in self.history.trials:
             raise Refusal(f"'{self.id}' has no trial {number}; its trials are 0 to {len(self.history.trials) - 1}")
         return Trial(self.history.trials[number], self.folder)
-
-
-def _table(trials: list[TrialRecord]) -> pa.Table:
-    """A column for each config path and metric of any trial; null where a trial has none."""
-    rows = [
-        {"trial": each.number, "state": each.state, "fidelity": each.fidelity, **flat(each.config), **each.metrics}
-        for each in trials
-    ]
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """Of one type if the values are; else as text, since a choice may offer a number here and a word there."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else str(value) for value in values])

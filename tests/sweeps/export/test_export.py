@@ -99,10 +99,11 @@ def test_a_sweep_that_has_hardly_begun_has_tables_too(tmp_path: Path, events: li
 
 
 def test_mixed_values_become_text_and_absent_ones_null(tmp_path: Path) -> None:
-    one = stories.planned(0, memory={"name": "queue", "size": 8}, lr=1, widths=[1, 2])
-    two = stories.planned(1, memory={"name": "in_batch"}, lr=0.5, widths="all")
+    one = stories.planned(0, memory={"name": "queue", "size": 8}, lr=1, widths=[1, 2], odd=1.5)
+    two = stories.planned(1, memory={"name": "in_batch"}, lr=0.5, widths="all", odd="auto")
     synthetic.write(tmp_path / "mixed", "mixed", [stories.opened(), one, two], synthetic.digits())
     trials = files.tables("mixed", Results(str(tmp_path))).trials
     assert trials["params.memory.size"].to_pylist() == [8, None]
     assert trials["params.lr"].to_pylist() == [1.0, 0.5]
     assert trials["params.widths"].to_pylist() == ["[1, 2]", "all"]
+    assert trials["params.odd"].to_pylist() == ["1.5", "auto"]
