@@ -156,14 +156,7 @@ def _verdict_table(found: "Reproduction") -> Table:
 
 
 def _conclusion(found: "Reproduction") -> str:
-    platform = (
-        "the same platform"
-        if found.rules.same_platform
-        else "another number of threads"
-        if found.threads[0] != found.threads[1]
-        else "another platform"
-    )
-    conclusion = f"{found.judged.kind} ({platform}{'' if found.rules.bitwise else _bounds(found.rules)})"
+    conclusion = f"{found.judged.kind} ({found.where}{'' if found.rules.bitwise else _bounds(found.rules)})"
     return f"{conclusion}: {found.judged.first}" if found.judged.first else conclusion
 
 

@@ -41,9 +41,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Again:
-    """What came out: planned compute, what was reported at each rung, and how it ended, or why it failed."""
+    """What came out: planned compute, what was reported at each rung, and how it ended, or why it failed.
+
+    With `damage`, data could not be read, and nothing was trained.
+    """
 
     data_digest: str
+    damage: str | None = None
     planned: dict[str, float] = field(default_factory=dict)
     reports: list[dict[str, Any]] = field(default_factory=list)
     outcome: dict[str, Any] | None = None
@@ -66,6 +70,8 @@ def run_again(request: Request, code: Path, results: Results) -> Again:
             process.wait()
         _check(processes, Path(folder))
         again = Again(**json.loads((Path(folder) / "answer.json").read_text()))
+    if again.damage:
+        raise Unsafe(f"a trial is reproduced on its own data, and: {again.damage}")
     if request.data_digest not in (None, again.data_digest):
         raise Unsafe(
             f"a trial is reproduced on its own data, digest {request.data_digest}, and what is here has "

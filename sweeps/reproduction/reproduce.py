@@ -55,6 +55,15 @@ class Reproduction:
         return judged(self.values, self.rules)
 
     @property
+    def where(self) -> str:
+        """On what it ran, in words."""
+        if self.threads[0] != self.threads[1]:
+            return "another number of threads"
+        platform = "the same platform" if self.rules.same_platform else "another platform"
+        recorded, ran = self.digests["code"]
+        return platform if recorded == ran else f"{platform}, other code"
+
+    @property
     def needs_seeds(self) -> bool:
         """Whether the verdict waits for how far seeds are apart."""
         return not self.rules.bitwise and not self.rules.deviations and self.judged.seeds_decide
@@ -204,7 +213,9 @@ def _trained_beside_driver(trial: TrialRecord, host: str) -> bool:
 
 
 def _differing(recorded: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [name for name in dict.fromkeys([*recorded, *now]) if recorded.get(name) != now.get(name)]
+    """What of the environment differs; which code ran is told by its digest, whatever this checkout is at."""
+    names = (name for name in dict.fromkeys([*recorded, *now]) if not name.startswith("git_"))
+    return [name for name in names if recorded.get(name) != now.get(name)]
 
 
 def _state(opened: Opened) -> str:

@@ -18,7 +18,7 @@ from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
 from trainables.evidence import Task
 from trainables.loop import TEACHERS, run_trial
-from trainables.outcomes import RungReport, TrialFailure, Verdict
+from trainables.outcomes import DamagedFile, NewerFile, RungReport, TrialFailure, Verdict
 from trainables.protocols import World
 from trainables.storage import Storage
 from trainables.teacher import load_teacher
@@ -26,13 +26,17 @@ from trainables.world import GroupWorld, SingleWorld
 
 
 def main() -> None:
-    """Do what is asked; with other data than was asked for, nothing but say so."""
+    """Do what is asked; with data that are damaged, or others than were asked for, nothing but say so."""
     request = json.load(sys.stdin)
     config = TrialConfig.model_validate(request["config"])
-    task = config.task.load()
-    answer: dict[str, Any] = {"data_digest": task.digest}
-    if request["data_digest"] in (None, task.digest):
-        answer |= _again(request, config, task)
+    try:
+        task = config.task.load()
+    except (DamagedFile, NewerFile) as error:
+        answer: dict[str, Any] = {"data_digest": "", "damage": error.message}
+    else:
+        answer = {"data_digest": task.digest}
+        if request["data_digest"] in (None, task.digest):
+            answer |= _again(request, config, task)
     if request["rank"] == 0:
         Path(request["answer"]).write_text(json.dumps(answer))
 

@@ -4,11 +4,10 @@ import hashlib
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -18,9 +17,12 @@ from sweeps.cli import app
 from sweeps.events import Ended, Event, Opened, Planned, Reported
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
-from sweeps.provenance import PACKAGES
+from sweeps.refusals import Unsafe
+from sweeps.reproduction.process import Request, run_again
 from sweeps.results import Results
 from tests.sweeps.finished import copy_changed
+from tests.sweeps.reproduction.checkout import Checkout
+from tests.trainables.tasks.made import vectors
 from trainables.metrics import DEVICE_SECONDS
 
 ROOT = Path(__file__).parents[3]
@@ -154,69 +156,63 @@ def test_another_number_of_threads_is_another_platform(storage: Path) -> None:
     assert not record["same_platform"]
 
 
-def test_a_changed_line_of_code_does_not_matter_to_a_trial_that_has_its_own(storage: Path, tmp_path: Path) -> None:
-    """The sweep ran with changes over a commit, one of them in a file that git did not know."""
-    number, here = first(storage, "complete"), tmp_path / "checkout"
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, here / package, ignore=shutil.ignore_patterns("__pycache__"))
-    git = ["git", "-C", str(here), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for step in (["init", "-q"], ["add", "."], ["commit", "-qm", "code"]):
-        subprocess.run([*git, *step], check=True)
-    loop = here / "trainables" / "loop.py"
+@pytest.fixture
+def elsewhere(storage: Path, tmp_path: Path) -> Checkout:
+    """A checkout whose code has moved on; the sweep `patched` ran with what it had over its commit."""
+    checkout = Checkout(tmp_path / "checkout", storage)
+    loop = checkout.folder / "trainables" / "loop.py"
     committed = loop.read_text()
     loop.write_text(committed + REMARK)
-    (here / "trainables" / "new.py").write_text('"""Nobody imports it."""\n')
-    keep = (
-        "import json; from tests_here import storage; from sweeps.provenance import code_digest, environment\n"
-        "from sweeps.reproduction.code_state import keep_patch; from trainables.storage import Storage\n"
-        "print(json.dumps({'code_digest': code_digest(), 'environment': environment(),"
-        " 'patch': keep_patch(Storage(storage))}))"
-    )
-    (here / "tests_here.py").write_text(f"storage = {str(storage / 'patched')!r}\n")
-    said = subprocess.run([sys.executable, "-c", keep], cwd=here, check=True, capture_output=True, text=True)
+    new = checkout.folder / "trainables" / "new.py"  # which git does not know
+    new.write_text('"""Nobody imports it."""\n')
+    opened = checkout.opened(storage / "patched")
     copy_changed(
         storage,
         "smoke",
         "patched",
-        lambda event: event.model_copy(update=json.loads(said.stdout)) if isinstance(event, Opened) else event,
+        lambda event: event.model_copy(update=opened) if isinstance(event, Opened) else event,
     )
-    (here / "trainables" / "new.py").unlink()
+    new.unlink()
     planted = committed.replace(
         "self.config.optimizer.learning_rate_at(", "1.001 * self.config.optimizer.learning_rate_at("
     )
     assert planted != committed
     loop.write_text(planted)
+    return checkout
 
-    def again(*options: str) -> tuple[int, dict[str, Any], str]:
-        command = [
-            sys.executable,
-            "-m",
-            "sweeps",
-            "reproduce",
-            f"patched:{number}",
-            "--storage",
-            str(storage),
-            "--json",
-        ]
-        done = subprocess.run([*command, *options], cwd=here, capture_output=True, text=True, check=False)
-        return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
-    code, record, said_then = again()
-    assert (code, record["verdict"], record["differing"]) == (0, "exact", []), said_then
+def test_a_changed_line_of_code_does_not_matter_to_a_trial_that_has_its_own(storage: Path, elsewhere: Checkout) -> None:
+    """The sweep ran with changes over a commit, one of them in a file that git did not know."""
+    number = first(storage, "complete")
+    code, record, said = elsewhere.reproduce(f"patched:{number}")
+    assert (code, record["verdict"], record["differing"]) == (0, "exact", []), said
     assert record["code"].startswith("its own code, commit ")
-    code, record, _ = again("--current-code")
+    assert not [name for name in record["environment"] if name.startswith("git_")], "of a checkout that did not run"
+    code, record, _ = elsewhere.reproduce(f"patched:{number}", "--current-code")
     assert (code, record["first_difference"]["name"], record["first_difference"]["step"]) == (5, "train/loss", 6)
     assert record["digests"]["code"][0] != record["digests"]["code"][1]
     [patch] = (storage / "patched" / "code").glob("*.patch")
-    kept = patch.read_bytes()
-    patch.write_bytes(kept.replace(b"a remark", b"A remark"))
-    code, _, refused = again()
+    patch.write_bytes(patch.read_bytes().replace(b"a remark", b"A remark"))
+    code, _, refused = elsewhere.reproduce(f"patched:{number}")
     assert code == 6
     assert "is not applied" in refused
     patch.unlink()
-    code, _, refused = again()
+    code, _, refused = elsewhere.reproduce(f"patched:{number}")
     assert code == 2
     assert "Restore it" in refused
+
+
+def test_damaged_data_are_refused_as_damage(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(900, 4)).astype(np.float32)
+    data = vectors(tmp_path / "data", rows, np.arange(900) % 3)
+    [block] = (tmp_path / "data" / "train").glob("*.arrow")
+    content = bytearray(block.read_bytes())
+    content[len(content) // 2] ^= 1
+    block.write_bytes(content)
+    config = {"task": {"name": "embeddings", "data": data}, "teacher": {"model": {"name": "stored"}}}
+    request = Request({**config, "student": {"name": "adapter"}}, 0, 1, (), None, threads=1)
+    with pytest.raises(Unsafe, match=r"has SHA-256 .* the manifest says"):
+        run_again(request, ROOT, Results(str(tmp_path)))
 
 
 def test_code_that_cannot_be_had_is_refused(storage: Path) -> None:
@@ -284,8 +280,6 @@ def test_on_another_platform_seeds_decide_where_the_tolerance_does_not(storage: 
 
 def test_a_trial_of_two_workers_is_trained_by_two_again(storage: Path) -> None:
     """What two workers gave, two workers give: the ledger holds what the first two said."""
-    from sweeps.reproduction.process import Request, run_again
-
     number = first(storage, "complete")
     config = {**history(storage).trials[number].config, "workers": 2}
     request = Request(config, number, 5, (), None, threads=1)
