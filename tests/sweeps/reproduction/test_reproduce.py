@@ -205,7 +205,7 @@ def test_a_changed_line_of_code_does_not_matter_to_a_trial_that_has_its_own(stor
 def test_damaged_data_are_refused_as_damage(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(900, 4)).astype(np.float32)
     data = vectors(tmp_path / "data", rows, np.arange(900) % 3)
-    [block] = (tmp_path / "data" / "train").glob("*.arrow")
+    block = next((tmp_path / "data" / "train").glob("*.arrow"))
     content = bytearray(block.read_bytes())
     content[len(content) // 2] ^= 1
     block.write_bytes(content)
