@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from trainables.base import Misfit
 from trainables.location import Location, expanded
+from trainables.models.attention import refuse_heads
 from trainables.models.weights import Weights
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 _EXPANSION = 4  # of the hidden layer in each block
 
@@ -41,11 +41,7 @@ class Transformer(ModelMember):
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
-        if self.width % self.heads:
-            rule = "{path} must be a multiple of heads, {heads}; change it to {fitting}"
-            fitting = max(1, self.width // self.heads) * self.heads
-            context = {"path": "width", "value": self.width, "heads": self.heads, "fitting": fitting}
-            raise PydanticCustomError("not_a_multiple_of", rule, context)
+        refuse_heads(self.width, self.heads)
         return self
 
     @property

@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from trainables.protocols import ModelMember
+from trainables.models.attention import refuse_heads
+from trainables.network import ModelMember
 
 _EXPANSION = 4  # of the hidden layer in each block
 
@@ -33,11 +33,7 @@ class ViT(ModelMember):
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
-        if self.width % self.heads:
-            rule = "{path} must be a multiple of heads, {heads}; change it to {fitting}"
-            fitting = max(1, self.width // self.heads) * self.heads
-            context = {"path": "width", "value": self.width, "heads": self.heads, "fitting": fitting}
-            raise PydanticCustomError("not_a_multiple_of", rule, context)
+        refuse_heads(self.width, self.heads)
         return self
 
     @property
