@@ -10,7 +10,7 @@ from search_spaces.schema import models_in
 from trainables.compute import count_layers
 from trainables.models import ModelConfig
 from trainables.models.stored import StoredVectors
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 #: Sizes at which a test is quick.
 SMALL: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 
 class Adapter(ModelMember):

@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from trainables.base import Misfit
 from trainables.models.standardised import Standardised
 from trainables.models.weights import Weights, classifier_in
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 #: Means and deviations of CIFAR-100's training images (RepDistiller, dataset/cifar100.py).
 _STATISTICS = {"cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))}

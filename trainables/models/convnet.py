@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 _POOLED = 2  # features keep four coarse positions: small students need to know where a stroke is
 

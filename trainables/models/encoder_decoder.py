@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.models.convnet import ConvNet
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 _COARSEST = 4  # pixels at a side where the decoder starts
 _MASKED_LAYERS = 3  # with the first one a pixel's mean sees five pixels up and to the left

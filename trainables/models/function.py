@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from trainables.base import Misfit
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 
 class Function(ModelMember):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 
 class MLP(ModelMember):

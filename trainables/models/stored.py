@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 
 class StoredVectors(ModelMember):

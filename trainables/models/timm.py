@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.base import Misfit
 from trainables.models.standardised import Standardised
 from trainables.models.weights import Weights, classifier_in
-from trainables.protocols import ModelMember
+from trainables.network import ModelMember
 
 
 class Timm(ModelMember):

@@ -1,6 +1,6 @@
 """CIFAR-100 (Krizhevsky 2009): distil on its training images, transfer to superclasses that were held out."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -18,8 +18,6 @@ class Cifar100(Images):
     Krizhevsky 2009; ``held_out: []`` with ``validation: 0.0`` is the benchmark of Tian et al. 2020 (arXiv 1910.10699),
     whose figure is ``test/source/top1``.
     """
-
-    reserved: ClassVar[tuple[str, ...]] = ("transfer", "corrupted", "source")
 
     name: Literal["cifar100"] = "cifar100"  # type: ignore[assignment]  # of a member of its own
     data: Location = "~/datasets/cifar100"
