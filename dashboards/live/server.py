@@ -45,7 +45,8 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 
-_STATIC = Path(str(files("dashboards") / "live" / "static"))
+_DASHBOARDS = Path(str(files("dashboards")))
+_STATIC = _DASHBOARDS / "live" / "static"
 
 
 def serve(storage: Results, port: int, mlflow: str) -> None:
@@ -69,6 +70,7 @@ def application(storage: Results, mlflow: str) -> Starlette:
             Route("/api/mlflow", pages.in_mlflow, methods=["GET"]),
             Route("/api/sweeps/{sweep}", pages.sweep, methods=["GET"]),
             Route("/mlflow/{sweep}/{trial:int}", pages.run, methods=["GET"]),
+            Route("/theme.css", lambda _: FileResponse(_DASHBOARDS / "theme.css"), methods=["GET"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         middleware=[

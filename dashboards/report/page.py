@@ -57,7 +57,8 @@ def write_report(frames: Frames, folder: Path) -> list[Path]:
 def render(frames: Frames) -> str:
     """The page."""
     figures = {name: made for name, draw in _FIGURES.items() if (made := draw(frames)) is not None}
-    static = files("dashboards") / "report"
+    pages = files("dashboards")
+    static = pages / "report"
     script, library = _read(static / "page.js"), _plotly()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -74,7 +75,7 @@ def render(frames: Frames) -> str:
         failures=training.failures(frames),
         curves_note=training.curves_note(frames),
         figures=set(figures),
-        style=Markup(_read(static / "page.css")),
+        style=Markup(_read(pages / "theme.css") + _read(static / "page.css")),
         data=Markup(_data(frames, figures)),
         library=Markup(library),
         script=Markup(script),

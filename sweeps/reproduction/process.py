@@ -39,7 +39,7 @@ class Request:
         return int(self.config.get("workers", 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Again:
     """What came out: planned compute, what was reported at each rung, and how it ended, or why it failed.
 

@@ -92,7 +92,7 @@ def test_a_get_leaves_storage_as_it_is(client: TestClient, storage: Path) -> Non
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/static/page.js", "/api/sweeps", "/api/sweeps/swept", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/theme.css", "/static/page.js", "/api/sweeps", "/api/sweeps/swept", "/nothing"])
 def test_every_answer_forbids_what_the_page_does_not_need(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["content-security-policy"]

@@ -38,7 +38,7 @@ def again(trial: TrialRecord) -> Again:
     ]
     metrics = {name: value for name, value in trial.metrics.items() if name not in trial.compute}
     outcome = {"state": trial.state, "metrics": metrics, "weights_digest": trial.weights_digest}
-    return Again(stories.DATA_DIGEST, dict(trial.compute), reports, outcome)
+    return Again(data_digest=stories.DATA_DIGEST, planned=dict(trial.compute), reports=reports, outcome=outcome)
 
 
 def test_the_same_values_are_exact_and_time_is_no_value() -> None:
