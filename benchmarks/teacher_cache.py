@@ -33,6 +33,7 @@ from trainables.config import TrialConfig
 from trainables.image_sets import evaluation_sets, training_sets
 from trainables.loop import distil, open_teacher
 from trainables.memory.in_batch import InBatch
+from trainables.metrics import COMPUTE_PREFIX, SYSTEM_PREFIX
 from trainables.models import ModelConfig
 from trainables.models.convnet import ConvNet
 from trainables.models.mlp import MLP
@@ -127,7 +128,9 @@ def train(trial: TrialConfig, steps: int, cached: bool, teacher: TeacherCache, v
 
 def results(outcome: Outcome) -> tuple[str, dict[str, float]]:
     """All but what the trial cost."""
-    measured = {name: value for name, value in outcome.metrics.items() if not name.startswith("compute/")}
+    measured = {
+        name: value for name, value in outcome.metrics.items() if not name.startswith((COMPUTE_PREFIX, SYSTEM_PREFIX))
+    }
     return outcome.weights_digest, measured
 
 

@@ -26,6 +26,7 @@ from trainables.protocols import World
 from trainables.randomness import torch_stream
 from trainables.step import Samples, TrainingStep
 from trainables.storage import Storage
+from trainables.system_metrics import SystemMetrics
 from trainables.tasks import TaskConfig
 from trainables.teacher import Shown, Teacher, ask, load_teacher
 from trainables.teacher_cache import Progress, TeacherCache, cache_folder
@@ -156,6 +157,7 @@ class _Trial:
         self.measurements = Measurements(config, task, teacher)
         self.progress = checkpoints.restore(self.training, self.optimizer, self.meter)
         self.looked_at = self.progress.step
+        self.system = SystemMetrics(device)
 
     def run(self) -> Outcome:
         for rung, rung_step in enumerate(self.config.rung_steps()):
@@ -281,7 +283,7 @@ class _Trial:
 
     def _rung_metrics(self) -> dict[str, float]:
         measured = {TRAIN_LOSS: self.progress.loss, DEVICE_SECONDS: self.progress.device_seconds}
-        return measured | self.meter.metrics()
+        return measured | self.meter.metrics() | self.system.read()
 
     def _agree_on_statistics(self) -> None:
         """Average what batch normalisation has counted: each worker saw its own share of the batches."""

@@ -27,8 +27,15 @@ TEACHER_FLOPS_AMORTISED = "compute/teacher_flops_amortised"
 DEVICE_SECONDS = "compute/device_seconds"
 SPENT_S = "compute/spent_s"  # of a sweep: the cost of its trials so far
 
+SYSTEM_PREFIX = "system/"  # what MLflow takes for a metric of the machine
+
 #: Known before a trial starts (`trainables.compute`); the rest is found out by training.
 PLANNED_METRICS = (COST_S, FLOPS, BYTES, PEAK_BYTES, COMMUNICATED_BYTES, TEACHER_FLOPS, TEACHER_FLOPS_AMORTISED)
+
+
+def of_this_run(name: str) -> bool:
+    """Whether a metric tells of the machine and the time that a run had, and so differs between two of one trial."""
+    return name == DEVICE_SECONDS or name.startswith(SYSTEM_PREFIX)
 
 
 def transfer_metric(transfer_set: str, measure: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sweeps.ledger.history import TrialRecord
 from sweeps.reproduction.process import Again
-from trainables.metrics import COMPUTE_PREFIX, DEVICE_SECONDS
+from trainables.metrics import COMPUTE_PREFIX, of_this_run
 
 Kind = Literal["exact", "within tolerance", "failed"]
 
@@ -133,5 +133,5 @@ def _metrics(
     step: int, recorded: Mapping[str, float], again: Mapping[str, float], final: bool = False
 ) -> Iterator[Compared]:
     for name in dict.fromkeys([*recorded, *again]):
-        if name != DEVICE_SECONDS:
+        if not of_this_run(name):
             yield Compared(step, name, recorded.get(name), again.get(name), final)

@@ -17,7 +17,7 @@ from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
 from sweeps.reproduction.process import Again, Request, run_again, with_seed
 from sweeps.results import Results
-from trainables.metrics import DEVICE_SECONDS
+from trainables.metrics import of_this_run
 from trainables.storage import Storage
 
 #: Fewer seeds do not say how far seeds are apart.
@@ -92,7 +92,7 @@ def reproductions(trial: int, name: str) -> str:
 def _metrics(seed: int, again: Again) -> dict[str, float]:
     if again.outcome is None:
         raise Refusal(f"the spread needs seeds that end well, and with seed {seed} the trial failed: {again.failure}")
-    return {name: value for name, value in again.outcome["metrics"].items() if name != DEVICE_SECONDS}
+    return {name: value for name, value in again.outcome["metrics"].items() if not of_this_run(name)}
 
 
 def _summary(trial: TrialRecord, metrics: Sequence[dict[str, float]]) -> Iterator[tuple[str, dict[str, float]]]:

@@ -18,6 +18,7 @@ from tests.faults.lengths import LONG, count
 from tests.sweeps.plain_slot import PlainSlot, driving, smoke
 from tests.sweeps.test_driver import run_out
 from trainables.loop import run_trial
+from trainables.metrics import of_this_run
 from trainables.outcomes import Outcome, Report
 from trainables.world import SingleWorld
 
@@ -93,9 +94,15 @@ def test_a_sweep_survives(victim: str, kills: int, tmp_path: Path) -> None:
 
 def facts(of: History) -> list[tuple[object, ...]]:
     """All that a twin must have too, to the last bit; what is timed is left out."""
-    timed = "compute/device_seconds"
     return [
-        (t.number, t.config, t.state, t.step, t.weights_digest, {k: v for k, v in t.metrics.items() if k != timed})
+        (
+            t.number,
+            t.config,
+            t.state,
+            t.step,
+            t.weights_digest,
+            {k: v for k, v in t.metrics.items() if not of_this_run(k)},
+        )
         for t in of.trials.values()
     ]
 

@@ -18,7 +18,7 @@ from trainables.evidence import Task
 from trainables.loop import distil
 from trainables.memory import MemoryConfig
 from trainables.memory.queue import Queue
-from trainables.metrics import DEVICE_SECONDS
+from trainables.metrics import of_this_run
 from trainables.models.convnet import ConvNet
 from trainables.models.encoder_decoder import EncoderDecoder
 from trainables.negatives import NegativesConfig
@@ -173,8 +173,8 @@ def train(
 
 
 def timeless(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics without the one that no two runs share."""
-    return {name: value for name, value in metrics.items() if name != DEVICE_SECONDS}
+    """Metrics without those that no two runs share."""
+    return {name: value for name, value in metrics.items() if not of_this_run(name)}
 
 
 def unit_rows(count: int, width: int, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
