@@ -30,7 +30,7 @@ from torch.nn.functional import normalize, softplus
 
 from trainables.draws import Draws
 from trainables.kernels import triton_sums
-from trainables.kernels.blocks import worth_picking
+from trainables.kernels.blocks import one_by_one
 from trainables.kernels.nce import noise_surprisal
 
 ANCHORS, BANK, WIDTH, SCALE = 1_024, 50_000, 128, 1 / 0.07
@@ -62,7 +62,7 @@ class Case:
         picked = ANCHORS * self.negatives * WIDTH * size
         if form == "materialised":
             held, moved = self.negatives, 4 * picked
-        elif worth_picking(draws):
+        elif one_by_one(draws):
             held, moved = self.negatives, picked
         else:
             held = self.negatives if self.mode == "shared" else BANK

@@ -11,6 +11,16 @@ from torch import Tensor
 #: batch share K draws; `full`, no draws: every row counts as often as K draws would hold it on average.
 Mode = Literal["exact", "shared", "full"]
 
+#: A row that an anchor picks costs some nine times as much as one that it is held against together with all others:
+#: picked rows are read one by one, the others by matrix products (`benchmarks.contrast` prints both). On an H200, for
+#: 1,024 anchors, 6 to 8 times in float32 and 14 in bfloat16; for 64, either takes no longer than its launches.
+_PICK = 9
+
+
+def worth_picking(count: int, rows: int) -> bool:
+    """Whether `count` draws of each anchor are so few, beside the rows of the memory, that they are read one by one."""
+    return _PICK * count < rows
+
 
 @dataclass(frozen=True)
 class Draws:

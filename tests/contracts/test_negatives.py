@@ -37,7 +37,20 @@ def sampler(member: type[Config]) -> Any:
 
 def draw(member: type[Config], anchors: Anchors, count: int, seed: int = 0, rows: Rows | None = None) -> Draws:
     drawn: Draws = sampler(member).build().draw(anchors, rows or memory(), count, seeded(seed))
-    return drawn
+    return one_by_one(drawn)
+
+
+def one_by_one(drawn: Draws) -> Draws:
+    """The same draws where a sampler counts them, as rows in a random order."""
+    if drawn.row_BR is not None:
+        return drawn
+    assert drawn.weight_BR is not None
+    count_BM = drawn.weight_BR.long()
+    assert (count_BM.sum(dim=1) == drawn.count).all()
+    place_BM = torch.arange(count_BM.shape[1]).expand(count_BM.shape)
+    row_BK = place_BM.reshape(-1).repeat_interleave(count_BM.reshape(-1)).view(len(count_BM), drawn.count)
+    order_BK = torch.rand(row_BK.shape, generator=seeded(11)).argsort(dim=1)
+    return Draws(drawn.count, drawn.rows, row_BK.gather(1, order_BK))
 
 
 def contingency(first: Tensor, second: Tensor) -> float:

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.draws import Draws
+from trainables.draws import Draws, worth_picking
 
 #: Scores of a block, B x its rows: two megabytes in float32, for which a call of torch costs next to nothing.
 _SCORES = 2**19
-
-#: A row that an anchor picks costs some nine times as much as one that it is held against together with all others:
-#: picked rows are read one by one, the others by matrix products (`benchmarks.contrast` prints both). On an H200, for
-#: 1,024 anchors, 6 to 8 times in float32 and 14 in bfloat16; for 64, either takes no longer than its launches.
-_PICK = 9
 
 #: Of the pairs of a block, the share that is excluded one by one; where it is more, by a mask of all pairs.
 _SPARSE = 0.01
@@ -33,20 +28,20 @@ class Block:
     scratch_BR: Tensor
 
 
-def worth_picking(draws: Draws) -> bool:
-    """Whether draws of their own are so few, beside the rows of the memory, that reading them one by one is faster.
+def one_by_one(draws: Draws) -> bool:
+    """Whether draws of their own are read one by one: where they are so few that it pays.
 
     And wherever a GPU would count them by adding weights that differ: it does so in another order each time.
     """
     if draws.row_BR is None or draws.shared:
         return False
     by_chance = draws.row_BR.is_cuda and draws.weight_BR is not None and draws.weight_BR.shape[1] > 1
-    return by_chance or _PICK * draws.count < draws.rows
+    return by_chance or worth_picking(draws.count, draws.rows)
 
 
 def as_read(draws: Draws) -> Draws:
     """Draws of their own that are not worth picking become counts of every row, which all anchors share."""
-    return draws if draws.shared or worth_picking(draws) else draws.counted
+    return draws if draws.shared or one_by_one(draws) else draws.counted
 
 
 def blocks(rows_MD: Tensor, draws: Draws, anchor_BD: Tensor) -> Iterator[Block]:

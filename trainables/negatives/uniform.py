@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 
 from trainables.draws import Draws, Mode
-from trainables.negatives.candidates import Excluded, held_by_all, ranks, uniform_rows_of_other_keys
+from trainables.negatives.candidates import Excluded, held_by_all, ranks
+from trainables.negatives.counts import uniform_draws_of_other_keys
 from trainables.protocols import Anchors, NegativesMember, Rows
 
 
@@ -37,7 +38,7 @@ class UniformNegatives:
         """K negatives for each anchor."""
         key_M = rows.key_M
         if self.mode == "exact":
-            return Draws(count, len(key_M), uniform_rows_of_other_keys(anchors, rows, count, generator))
+            return uniform_draws_of_other_keys(anchors, rows, count, generator)
         if self.mode == "full":
             return held_by_all(Excluded.of_same_key(anchors, key_M), count, len(key_M))
         every_1 = torch.full((1,), len(key_M), device=key_M.device)  # made there: a copy of a tensor is waited for

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from tests.trainables.trials import unit_rows
 from trainables.draws import Draws
-from trainables.kernels.blocks import blocks, worth_picking
+from trainables.kernels.blocks import blocks, one_by_one
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
 
@@ -101,7 +101,7 @@ def assert_equal(kernel: Any, rows_MD: Tensor, draws: Draws, dtype: torch.dtype,
 @each_dtype
 @pytest.mark.parametrize("kernel", [noise_surprisal, log_sum_exp])
 def test_value_and_gradient_are_those_of_the_sum(kernel: Any, draws: Draws, picked: bool, dtype: torch.dtype) -> None:
-    assert worth_picking(draws) == picked
+    assert one_by_one(draws) == picked
     if draws.shared:
         assert len(list(blocks(unit_rows(M, D, 3), draws, unit_rows(B, D, 2)))) > 2
     assert_equal(kernel, unit_rows(M, D, 3, dtype), draws, dtype, TOLERANCE[dtype])
@@ -129,7 +129,7 @@ def test_negatives_do_not_vanish_beside_a_row_that_nobody_drew() -> None:
     rows_MD = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     anchor_BD = torch.tensor([[1.0, 0.0]])
     draws = Draws(4, 2, torch.ones(1, 4, dtype=torch.long))
-    assert not worth_picking(draws)
+    assert not one_by_one(draws)
     found_B = log_sum_exp(anchor_BD, rows_MD, draws, 200.0)
     assert found_B.item() == pytest.approx(-200 + math.log(4), rel=1e-6)
 

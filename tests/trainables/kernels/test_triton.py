@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.trainables.kernels.test_kernels import B, D, M, draws_of, each_form, fast
 from tests.trainables.trials import unit_rows
 from trainables.draws import Draws
-from trainables.kernels.blocks import as_read, worth_picking
+from trainables.kernels.blocks import as_read, one_by_one
 from trainables.kernels.log_sum_exp import log_sum_exp
 from trainables.kernels.nce import noise_surprisal
 from trainables.kernels.triton_sums import DEVICE, WIDEST, split_sums, suits
@@ -131,8 +131,8 @@ def test_nothing_waits_for_the_device(kernel: Any, draws: Draws, picked: bool) -
 @pytest.mark.skipif(not GPU, reason="no GPU")
 def test_weights_that_differ_are_never_counted_by_atomics() -> None:
     draws = draws_of("counts", weighted=True, count=4000)
-    assert not worth_picking(draws)
-    assert worth_picking(on("cuda", draws))
+    assert not one_by_one(draws)
+    assert one_by_one(on("cuda", draws))
     assert as_read(on("cuda", replace(draws, weight_BR=None))).row_BR is None
 
 
