@@ -11,6 +11,7 @@ from sweeps.commands.jobs import is_dashboard, resubmit
 from sweeps.commands.options import (
     RESULTS,
     FileArgument,
+    InstallOption,
     JoinOption,
     OpenClusterOption,
     SetOption,
@@ -69,6 +70,7 @@ def resume(
         str | None, typer.Option("--address", help="Where: host:port of Ray, or http://host:port to submit it there.")
     ] = None,
     open_cluster: OpenClusterOption = False,
+    install: InstallOption = False,
 ) -> None:
     """Continue a sweep that was interrupted, or that is given more; finished trials stay as they are.
 
@@ -78,8 +80,10 @@ def resume(
         given = named_numbers(budget, "a budget is cap=number", "cost_s=100")
         if is_dashboard(address):
             options = [f"--budget={cap}" for cap in budget] + ["--accept-changed-code"] * accept_changed_code
-            resubmit(sweep, storage, str(address), options, open_cluster=open_cluster)
+            resubmit(sweep, storage, str(address), options, open_cluster=open_cluster, install=install)
             return
+        if install:
+            raise Refusal("packages are installed for a job, and none is submitted; give --address http://host:port")
         chosen, ray_at = storage.existing(sweep), _ray_at(address, open_cluster)
     _drive(storage, chosen, ray_at, accept_changed_code=accept_changed_code, budget=given)
 

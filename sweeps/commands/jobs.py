@@ -18,6 +18,7 @@ from sweeps.commands.options import (
     RESULTS,
     AddressOption,
     FileArgument,
+    InstallOption,
     JsonOption,
     OpenClusterOption,
     SetOption,
@@ -50,7 +51,7 @@ def submit(
     ] = None,
     driver_resource: Annotated[list[str], typer.Option(help="Run the driver on a node that has it: name=number.")] = [],  # noqa: B006
     driver_label: Annotated[list[str], typer.Option(help="Run the driver on a node with this label: key=value.")] = [],  # noqa: B006
-    install: Annotated[bool, typer.Option(help="Install the packages of the lock on each node.")] = False,
+    install: InstallOption = False,
     open_cluster: OpenClusterOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,7 +93,9 @@ def submit(
     _print_next(chosen, storage, cluster.address)
 
 
-def resubmit(sweep: str | None, storage: Results, address: str, options: Sequence[str], *, open_cluster: bool) -> None:
+def resubmit(
+    sweep: str | None, storage: Results, address: str, options: Sequence[str], *, open_cluster: bool, install: bool
+) -> None:
     """Have a cluster go on with a sweep. Raises `Refusal` while a job there drives it."""
     from sweeps.jobs.cluster import Cluster
     from sweeps.jobs.preflight import preflight
@@ -110,7 +113,8 @@ def resubmit(sweep: str | None, storage: Results, address: str, options: Sequenc
     job = f"{sweep}.{len(before)}"
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["resume", sweep, *options, *_there(storage)]
-        if not cluster.submit(job, sweep, _joining(arguments, open_cluster), pack(Path(folder))):
+        shipment = pack(Path(folder))
+        if not cluster.submit(job, sweep, _joining(arguments, open_cluster), shipment, install=install):
             raise Refusal(f"a sweep has one driver, and another was submitted for '{sweep}' at this moment: job {job}")
     out.print(f"sweep {sweep} goes on at {cluster.address}, as job {job}", highlight=False, soft_wrap=True)
     _print_next(sweep, storage, cluster.address)
@@ -205,6 +209,7 @@ def _print_output(address: str, sweep: str | None, follow: bool) -> None:
     for part in cluster.follow(job) if follow else [cluster.logs(job)]:
         sys.stdout.write(part)
         sys.stdout.flush()
+    cluster.check_began(job)
 
 
 def _last_job(cluster: "Cluster", sweep: str) -> str:

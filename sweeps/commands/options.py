@@ -30,6 +30,7 @@ JoinOption = Annotated[
     str | None, typer.Option("--address", help="Train on the Ray cluster at host:port, or `auto` in a job of it.")
 ]
 OpenClusterOption = Annotated[bool, typer.Option(help="The cluster asks nobody for a token, and that is meant.")]
+InstallOption = Annotated[bool, typer.Option("--install", help="Install the packages of the lock on each node.")]
 RESULTS = Results("results")
 
 

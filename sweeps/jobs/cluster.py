@@ -26,7 +26,7 @@ from sweeps.slots.authentication import MODE, token_path
 #: everybody who may see its jobs. The environment of the cluster's nodes must have it.
 _PASSED = ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "SWEEPS_LOG_FORMAT")
 
-_SWEEP, _ROLE = "sweep", "role"  # keys of a job's metadata
+_SWEEP, _ROLE, _INSTALL = "sweep", "role", "install"  # keys of a job's metadata
 _DRIVER, _READER = "driver", "reader"
 _PATIENCE_S = 30.0
 
@@ -86,14 +86,22 @@ class Cluster:
         install: bool = False,
         role: str = _DRIVER,
     ) -> bool:
-        """Have ``python -m sweeps`` run on the cluster with these arguments. False: there has been a job of this id."""
+        """Have ``python -m sweeps`` run on the cluster with these arguments. False: there has been a job of this id.
+
+        With `install`, or where a job of the sweep had it before, nodes are given the packages of the lock.
+        """
         placed = placement or Placement()
+        metadata = {_SWEEP: sweep, _ROLE: role, "shipment": shipment.digest, "code_digest": code_digest()}
+        environment: dict[str, Any] = {"working_dir": str(shipment.path), "env_vars": _passed()}
+        if install or any(_INSTALL in (job.metadata or {}) for job in self.drivers(sweep)):
+            metadata[_INSTALL] = "lock"
+            environment |= _locked()
         try:
             self._client.submit_job(
                 entrypoint=shlex.join(["python", "-m", "sweeps", *arguments]),
                 submission_id=job,
-                runtime_env={"working_dir": str(shipment.path), "env_vars": _passed()} | (_locked() if install else {}),
-                metadata={_SWEEP: sweep, _ROLE: role, "shipment": shipment.digest, "code_digest": code_digest()},
+                runtime_env=environment,
+                metadata=metadata,
                 entrypoint_resources=dict(placed.resources) or None,
                 entrypoint_label_selector=dict(placed.labels) or None,
             )
@@ -138,6 +146,12 @@ class Cluster:
         with asyncio.Runner() as runner:
             while (part := runner.run(_next(tail))) is not None:
                 yield part
+
+    def check_began(self, job: str) -> None:
+        """Raises `Refusal` for a job that failed before it ran, where packages cannot be installed for example."""
+        found = self._client.get_job_info(job)
+        if found.status == JobStatus.FAILED and found.driver_exit_code is None:
+            raise Refusal(f"a job must come to run, and {job} did not: {redacted(str(found.message))}")
 
     def ask(self, sweep: str, arguments: Sequence[str]) -> str:
         """What a command that only reads prints on the cluster, where storage and ledgers can be reached.
@@ -199,5 +213,6 @@ def _locked() -> dict[str, Any]:
     """The packages of this checkout in the versions of its lock, for Ray to install on each node."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     packages = [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]
-    constraint = "--constraint=${RAY_RUNTIME_ENV_CREATE_WORKING_DIR}/constraints.txt"
-    return {"pip": {"packages": packages, "pip_install_options": [constraint]}}
+    # a line of the file of requirements that Ray writes, since pip fills in variables there and nowhere else
+    constraint = "--constraint ${RAY_RUNTIME_ENV_CREATE_WORKING_DIR}/constraints.txt"
+    return {"pip": {"packages": [constraint, *packages]}}

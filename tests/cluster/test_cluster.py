@@ -18,6 +18,7 @@ import psutil
 import pytest
 import requests
 from pyarrow import fs
+from ray.job_submission import JobSubmissionClient
 
 from sweeps.jobs import shipment
 from sweeps.provenance import SHIPPED, checkout
@@ -141,6 +142,22 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert PASSWORD not in done.stderr
+
+
+@long
+def test_a_job_that_could_not_begin_says_why(cluster: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, cluster.environment[name])
+    JobSubmissionClient(cluster.dashboard).submit_job(
+        entrypoint="true",
+        submission_id="bare",
+        runtime_env={"pip": ["no-such-package==0"]},
+        metadata={"sweep": "bare", "role": "driver"},
+    )
+    done = sweeps(cluster, "logs", "bare", "--address", cluster.dashboard, "--follow")
+    assert done.returncode == 2
+    assert "a job must come to run, and bare did not" in done.stderr
+    assert "no-such-package" in done.stderr
 
 
 def test_a_checkout_over_the_limit_does_not_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
