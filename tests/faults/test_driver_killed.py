@@ -81,7 +81,7 @@ def test_the_kills_hit(killed: Killed) -> None:
     assert killed.by_clock >= KILLS // 4
     assert min(killed.at[name] for name in FAILPOINTS) >= length(1, 5), killed.at
     again = sum(len(trial.attempts) > 1 for trial in killed.history.trials.values())
-    assert again >= length(2, TRIALS // 10)
+    assert again >= length(2, KILLS // 8)
     count("P1 driver killed", kills=killed.by_clock + killed.at.total(), failpoints=len(killed.at), begun_again=again)
 
 
