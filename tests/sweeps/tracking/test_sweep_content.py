@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,6 @@ from tests.sweeps import stories, synthetic
 from tests.sweeps.tracking.place import Place
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
-
-
-@pytest.fixture
-def place(tmp_path: Path, database: bytes) -> Iterator[Place]:
-    (tmp_path / "mlflow.db").write_bytes(database)
-    made = Place(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
-    yield made
-    made.ledger.close()
 
 
 def sweep_run(place: Place) -> Any:
