@@ -25,7 +25,6 @@ from sweeps.commands.options import (
     SweepArgument,
     out,
     print_json,
-    storage_flag,
 )
 from sweeps.ids import check_id
 from sweeps.ledger.store import Ledger
@@ -162,7 +161,7 @@ def stop(
             _stop_here(storage, chosen)
         else:
             chosen = _stop_there(address, sweep)
-    where = f" --address {address} --storage ..." if address else storage_flag(storage)
+    where = f" --address {address} --storage ..." if address else storage.flag
     out.print(f"stopped; continue with: python -m sweeps resume {chosen}{where}", highlight=False, soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sweeps.results import Results
+from sweeps.results import DEFAULT, Results
 
 out = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -30,14 +30,9 @@ JoinOption = Annotated[
     str | None, typer.Option("--address", help="Train on the Ray cluster at host:port, or `auto` in a job of it.")
 ]
 OpenClusterOption = Annotated[bool, typer.Option(help="The cluster asks nobody for a token, and that is meant.")]
-RESULTS = Results("results")
+RESULTS = Results(DEFAULT)
 
 
 def print_json(value: Any) -> None:
     """To standard output, indented."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def storage_flag(storage: Results) -> str:
-    """What a command that is printed must say of storage."""
-    return "" if storage == RESULTS else f" --storage {storage}"
