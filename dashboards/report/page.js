@@ -49,7 +49,7 @@ async function draw(name) {
 
 function pick(trial) {
   if (trial === undefined || trial === null) return;
-  const command = "python -m sweeps reproduce " + told.sweep + ":" + trial;
+  const command = "python -m sweeps reproduce " + told.sweep + ":" + trial + told.storage_flag;
   const place = document.getElementById("picked");
   const said = document.createElement("p");
   const code = document.createElement("code");

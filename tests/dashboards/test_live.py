@@ -85,7 +85,7 @@ def test_a_point_opens_its_run_and_copies_its_command(watched: Watched, live: st
     run.wait_for_url("**/runs/**")
     run.get_by_text(f"trial-{int(number):04}").first.wait_for()
     page.bring_to_front()
-    command = f"python -m sweeps reproduce swept:{number}"
+    command = f"python -m sweeps reproduce swept:{number} --storage STORAGE"
     expect(page.locator("#picked code")).to_have_text(command)
     page.locator("#picked button").click()
     expect(page.locator("#picked button")).to_have_text("Copied")

@@ -53,7 +53,19 @@ def test_the_files_hold_what_the_ledger_holds(storage: Path, tmp_path: Path) -> 
     front = pd.read_parquet(tmp_path / "tables" / "front.parquet")
     assert set(front["trial"]) == set(trials[trials["on_front"]]["trial"])
     assert front["knee"].sum() == 1
-    assert front["reproduce"].iloc[0] == f"python -m sweeps reproduce swept:{front['trial'].iloc[0]}"
+    assert front["reproduce"].iloc[0] == f"python -m sweeps reproduce swept:{front['trial'].iloc[0]} --storage STORAGE"
+
+
+@pytest.mark.parametrize(("given", "flag"), [("results", ""), ("./results", " --storage ./results")])
+def test_commands_name_storage_that_is_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, flag: str
+) -> None:
+    synthetic.finished(tmp_path / "results" / "swept", "swept", 4)
+    monkeypatch.chdir(tmp_path)
+    tables = files.tables("swept", Results(given))
+    assert tables.about.storage_flag == flag
+    number = tables.front["trial"][0].as_py()
+    assert tables.front["reproduce"][0].as_py() == f"python -m sweeps reproduce swept:{number}{flag}"
 
 
 def test_duckdb_reads_them(storage: Path, tmp_path: Path) -> None:
