@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -32,6 +34,7 @@ from tests.sweeps.data.broken import (
     text,
     vectors,
 )
+from tests.sweeps.data.layouts import image_file
 
 
 @dataclass(frozen=True)
@@ -302,6 +305,51 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         (20, "image"),
         (39, "image"),
     ]
+
+
+def test_a_fault_of_every_row_hides_no_other(tmp_path: Path) -> None:
+    files = [{"bytes": b"" if row == 30 else each, "path": None} for row, each in enumerate(FILES)]
+    images(tmp_path, image=files, label=[row + 0.5 for row in range(40)])
+    shown = check(tmp_path).stdout.splitlines()
+    assert [line.split(":")[0] for line in shown if line.startswith("train.parquet")] == [
+        *(f"train.parquet row {row} column label" for row in (0, 1, 2)),
+        "train.parquet row 30 column image",
+    ]
+    assert shown[3] == "and 37 more like it (all: check --json)"
+    assert len(json.loads(check(tmp_path, "--json").stdout)["faults"]) == 41
+
+
+def test_faults_of_several_kinds_in_one_column_are_told_apart(tmp_path: Path) -> None:
+    wrong: dict[int, Any] = {row: [0.0] * 6 for row in range(10)} | {
+        20: [1.0, float("nan"), 3.0, 4.0, 5.0, 6.0],
+        30: [1.0],
+    }
+    rows = [wrong.get(row, vector) for row, vector in enumerate(TRAIN.vectors.tolist())]
+    parquet.write_table(pa.table({"embedding": rows}), tmp_path / "train.parquet")
+    shown = check(tmp_path).stdout
+    assert "and 7 more like it" in shown
+    assert "row 20 column embedding: value 1 is nan" in shown
+    assert "row 30 column embedding: it has 1 values" in shown
+
+
+def test_a_source_without_faults_says_what_it_holds(tmp_path: Path) -> None:
+    images(tmp_path)
+    test = slice(30, 40)
+    images(
+        tmp_path,
+        "test.parquet",
+        image=[{"bytes": image_file(255 - pixels), "path": None} for pixels in TRAIN.images[test]],
+        label=TRAIN.fine[test],
+    )
+    assert check(tmp_path).stdout.splitlines() == [
+        f"{tmp_path}: images in the layout parquet, to be stored as pixels of 3 x 32 x 32",
+        "  train: 40 samples",
+        "  test: 10 samples",
+        "  label: 4 classes, 10 samples each in train",
+        "  validation: none; ingest takes a share of train (--validation)",
+        f"{tmp_path}: no faults",
+    ]
+    assert json.loads(check(tmp_path, "--json").stdout)["holds"]["splits"] == {"train": 40, "test": 10}
 
 
 def test_samples_of_train_in_test_are_a_caution(tmp_path: Path) -> None:
