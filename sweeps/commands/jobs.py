@@ -267,8 +267,8 @@ def _there(storage: Results) -> list[str]:
 def _print_next(sweep: str, storage: Results, address: str) -> None:
     for line in (
         f"follow:  python -m sweeps logs {sweep} --address {address} --follow",
-        f"status:  python -m sweeps status {sweep} --address {address} --storage {storage}",
-        f"front:   python -m sweeps front {sweep} --address {address} --storage {storage}",
+        f"status:  python -m sweeps status {sweep} --address {address}{storage.flag}",
+        f"front:   python -m sweeps front {sweep} --address {address}{storage.flag}",
         f"stop:    python -m sweeps stop {sweep} --address {address}",
     ):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
