@@ -53,7 +53,12 @@ class About(BaseModel):
 
 
 def state_of(ledger: Ledger, history: History) -> State:
-    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
+    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun.
+
+    One that is done is so while its driver still holds it, to write the last report: that report shall say it.
+    """
+    if history.closed == "done":
+        return "done"
     if ledger.driven():
         return "running"
     last = history.sessions[-1] if history.sessions else None

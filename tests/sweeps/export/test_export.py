@@ -110,6 +110,15 @@ def test_a_sweep_that_has_hardly_begun_has_tables_too(tmp_path: Path, events: li
     assert files.read(tmp_path / "tables").about.state == ("killed" if events else "not started")
 
 
+def test_a_sweep_that_is_done_is_so_while_its_driver_writes_the_last_report(tmp_path: Path) -> None:
+    synthetic.finished(tmp_path / "swept", "swept", 2)
+    with Ledger.open(tmp_path / "swept") as ledger:
+        fence = ledger.claim()
+        assert files.tables("swept", Results(str(tmp_path))).about.state == "done"
+        ledger.append(stories.opened(fence))
+        assert files.tables("swept", Results(str(tmp_path))).about.state == "running"
+
+
 def test_mixed_values_become_text_and_absent_ones_null(tmp_path: Path) -> None:
     one = stories.planned(0, memory={"name": "queue", "size": 8}, lr=1, widths=[1, 2], odd=1.5)
     two = stories.planned(1, memory={"name": "in_batch"}, lr=0.5, widths="all", odd="auto")
