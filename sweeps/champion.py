@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sweeps.confirmation.report import Point, confirmed
 from sweeps.constraints import constraints_of
+from sweeps.export.tables import reproduce_command
 from sweeps.front import best, front
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
@@ -63,7 +64,7 @@ def publish(ledger: Ledger, results: Results, number: int | None = None) -> Publ
             "config_digest": trial.config_digest,
             **{f"metric.{goal}": repr(trial.metrics[goal]) for goal in ledger.spec["file"]["goals"]},
         },
-        description=_card(ledger, trial, trust),
+        description=_card(ledger, results, trial, trust),
     )
     described = tracking(ledger.sweep, ledger.spec, results)
     version, new = register(described, model, str(trial.weights_digest))
@@ -80,7 +81,10 @@ def _chosen(ledger: Ledger, history: History, results: Results, number: int | No
         )
         number = best(points, file["goals"], {}, {}).number
     if number not in history.trials:
-        raise Refusal(f"'{ledger.sweep}' has no trial {number}. python -m sweeps front {ledger.sweep} shows the best")
+        raise Refusal(
+            f"'{ledger.sweep}' has no trial {number}. python -m sweeps front {ledger.sweep}{results.flag} shows which "
+            "are best"
+        )
     return history.trials[number], confirmation.of(number) if confirmation else None
 
 
@@ -97,7 +101,7 @@ def _example(config: TrialConfig, results: Results) -> NDArray[Any]:
     return example
 
 
-def _card(ledger: Ledger, trial: TrialRecord, trust: str) -> str:
+def _card(ledger: Ledger, results: Results, trial: TrialRecord, trust: str) -> str:
     """What the version is, in Markdown."""
     values = {
         name: trial.metrics[name]
@@ -116,6 +120,6 @@ def _card(ledger: Ledger, trial: TrialRecord, trust: str) -> str:
             "",
             "`predict` gives features; `data/student/weights.safetensors` is the state dict, and `config.json` "
             "beside it the config. "
-            f"Reproduce it: `python -m sweeps reproduce {ledger.sweep}:{trial.number}`",
+            f"Reproduce it: `{reproduce_command(ledger.sweep, trial.number, results.shareable_flag)}`",
         ]
     )

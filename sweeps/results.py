@@ -6,6 +6,7 @@ there, each in a schema that is called as its sweep: an object store cannot hold
 
 import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from search_spaces.secrets import redacted
+from sweeps.export.shareable import shareable
 from sweeps.ids import check_id, is_id
 from sweeps.ledger.schema import LEDGER_FILE, in_schema, newest_schemas
 from sweeps.refusals import Refusal, Unsafe
 
 #: Names the database of ledgers. In the environment: it may hold a password, and arguments are seen by everybody.
 LEDGERS = "SWEEPS_LEDGER"
+
+#: Where results go unless they are told to go elsewhere.
+DEFAULT = "results"
+
+#: Stands in the place of a storage folder whose path others are not told.
+PLACEHOLDER = "STORAGE"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
@@ -51,6 +59,17 @@ class Results:
     def absolute(self) -> str:
         """As every process may write it, from whatever directory."""
         return str(Path(self.uri).resolve()) if self.is_local else self.uri.rstrip("/")
+
+    @property
+    def flag(self) -> str:
+        """What a command that is printed here must say of it: nothing of the default."""
+        return "" if self.uri == DEFAULT else f" --storage {shlex.quote(self.uri)}"
+
+    @property
+    def shareable_flag(self) -> str:
+        """As `flag`, of a command that others may read: they fill in a path that only this machine has."""
+        told = not Path(self.uri).is_absolute() and shareable(self.uri) == self.uri
+        return self.flag if told else f" --storage {PLACEHOLDER}"
 
     def folder(self, sweep: str) -> str:
         """Where a sweep keeps its files: an absolute path, or a URI."""

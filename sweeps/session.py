@@ -117,7 +117,7 @@ def drive(
         elif ledger.history.closed == "done":
             return True
         if seconds_left(within, ledger.history, datetime.now(UTC)) <= _LETTING_GO_S:  # it would only start and leave
-            raise Stopped(_out_of_time(sweep))
+            raise Stopped(_out_of_time(f"{sweep}{results.flag}"))
         hold = _Hold(ledger, fence, Storage(results.folder(sweep)))
         with listening(lambda: hold.close("interrupted")) as signals:
             return _held(
@@ -162,7 +162,7 @@ def _held(
     signals: Signals,
 ) -> bool:
     """Train what is left while signals are heard."""
-    ledger, sweep = hold.ledger, hold.ledger.sweep
+    ledger, named = hold.ledger, f"{hold.ledger.sweep}{results.flag}"
     described, devices = started
     from sweeps.training import train  # loaded by now, while Ray started
 
@@ -175,7 +175,7 @@ def _held(
                 ledger.append(Budgeted(fence=hold.fence, budget=dict(budget)))
         left_s = seconds_left(within, ledger.history, datetime.now(UTC))
         with (
-            watched(sweep, hold.close, left_s - _LEAVING_S, _out_of_time(sweep)),
+            watched(named, hold.close, left_s - _LEAVING_S, _out_of_time(named)),
             signals.obeyed(left_s - _LETTING_GO_S),
             LiveView(ledger.location, writer) as view,
         ):
@@ -183,17 +183,17 @@ def _held(
         reason = "stopped" if cut else "done"
         if cut:
             writer.flush(_DRAIN_SECONDS["done"])
-            raise Stopped(_cut(sweep, cut))
+            raise Stopped(_cut(named, cut))
     except Interrupted as interrupt:
         if interrupt.signum == signal.SIGALRM:
             reason = "stopped"
-            raise Stopped(_out_of_time(sweep)) from interrupt
+            raise Stopped(_out_of_time(named)) from interrupt
         reason = "interrupted"
         raise
     except (DamagedFile, NewerFile) as error:
         raise Damaged(error.message) from error
     except (SlotsLostError, TuneFailedError, StorageFull, OperationalError) as error:
-        raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {sweep}") from error
+        raise Stopped(f"{error}. Nothing is lost; when that is mended: python -m sweeps resume {named}") from error
     finally:
         with suppress(OperationalError):  # no room to say so: then it counts as killed
             hold.close(reason)
@@ -202,18 +202,18 @@ def _held(
     return mirrored
 
 
-def _out_of_time(sweep: str) -> str:
+def _out_of_time(named: str) -> str:
     return (
         "a sweep holds its devices no longer than its budget says, and that time is used up. To go on: "
-        f"python -m sweeps resume {sweep} --budget wall_hours=..., or device_hours, or money"
+        f"python -m sweeps resume {named} --budget wall_hours=..., or device_hours, or money"
     )
 
 
-def _cut(sweep: str, cut: Sequence[int]) -> str:
+def _cut(named: str, cut: Sequence[int]) -> str:
     return (
         "a trial goes on only where the budget has room for all that is left of it, and it has none for "
         f"{', '.join(f'trial {number}' for number in cut)}, begun before an interruption. To finish: "
-        f"python -m sweeps resume {sweep} --budget cost_s=..., say; python -m sweeps status {sweep} shows the caps"
+        f"python -m sweeps resume {named} --budget cost_s=..., say; python -m sweeps status {named} shows the caps"
     )
 
 

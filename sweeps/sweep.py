@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweeps.confirmation.report import confirmed
 from sweeps.export.tables import SweepTables
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
 from sweeps.refusals import Refusal
-from sweeps.results import Results
+from sweeps.results import DEFAULT, Results
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,13 +51,13 @@ class Sweep:
     folder: str
 
     @classmethod
-    def load(cls, sweep: str | None = None, storage: Path | str = "results") -> Self:
+    def load(cls, sweep: str | None = None, storage: Path | str = DEFAULT) -> Self:
         """A sweep by its id, or the newest one in `storage`. Raises `Refusal` if there is none."""
         results = Results(str(storage))
         chosen = results.existing(sweep)
         with Ledger.open(results.ledger(chosen)) as ledger:
             history = History.of(ledger.events())
-            return cls(history, SweepTables.of(ledger, history, confirmed(ledger, results)), results.folder(chosen))
+            return cls(history, SweepTables.of(ledger, history, results), results.folder(chosen))
 
     @property
     def id(self) -> str:

@@ -16,11 +16,12 @@ Reason = Literal["stopped", "error"]
 
 
 @contextmanager
-def watched(sweep: str, close: Callable[[Reason], None], within_s: float, out_of_time: str) -> Iterator[None]:
+def watched(named: str, close: Callable[[Reason], None], within_s: float, out_of_time: str) -> Iterator[None]:
     """End the process if the block lasts longer than `within_s`, or if Ray's servers on this machine die meanwhile.
 
-    Why is said, and on record (`close`), if there is room for it; the exit code is 4: the sweep can be resumed. Without
-    its servers Ray would have the slots train on for nobody, and end the driver much later, with a code of its own.
+    Why is said, and on record (`close`), if there is room for it; the exit code is 4: the sweep can be resumed, as it
+    is `named` in a command. Without its servers Ray would have the slots train on for nobody, and end the driver much
+    later, with a code of its own.
     """
     done = threading.Event()
 
@@ -37,7 +38,7 @@ def watched(sweep: str, close: Callable[[Reason], None], within_s: float, out_of
             if time.monotonic() >= end:
                 leave("stopped", out_of_time)
             if dead := dead_servers():
-                leave("error", _died(dead, sweep))
+                leave("error", _died(dead, named))
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
     try:
@@ -46,8 +47,8 @@ def watched(sweep: str, close: Callable[[Reason], None], within_s: float, out_of
         done.set()
 
 
-def _died(servers: list[str], sweep: str) -> str:
+def _died(servers: list[str], named: str) -> str:
     return (
         f"a sweep needs Ray, and its {' and '.join(servers)} died. Look at /tmp/ray/session_latest/logs and at the "
-        f"memory of this machine. Nothing is lost; to go on: python -m sweeps resume {sweep}"
+        f"memory of this machine. Nothing is lost; to go on: python -m sweeps resume {named}"
     )

@@ -137,7 +137,8 @@ class _Pages:
         page = await run_in_threadpool(lambda: self._remote.known().page(tables.about.uid, trial))
         if page is None:
             raise Refusal(
-                f"MLflow has no run of trial {trial} of '{sweep}' yet. Bring it there: python -m sweeps sync {sweep}"
+                f"MLflow has no run of trial {trial} of '{sweep}' yet. Bring it there: python -m sweeps sync "
+                f"{sweep}{tables.about.storage_flag}"
             )
         return RedirectResponse(f"{self._mlflow}/{page}", status_code=303)
 

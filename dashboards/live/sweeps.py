@@ -3,13 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from dashboards.frames import swept_first
-from sweeps.confirmation.report import confirmed
 from sweeps.export.files import stored
 from sweeps.export.tables import METRICS, PARAMS, SweepTables
 from sweeps.ledger.history import History
@@ -57,13 +56,16 @@ class StorageSweeps:
                 return known.tables
 
     def _kept(self, sweep: str, uid: str) -> SweepTables | None:
-        return stored(self._storage.path / sweep, uid) if self._storage.is_local else None
+        if not self._storage.is_local or (kept := stored(self._storage.path / sweep, uid)) is None:
+            return None
+        # they say how the storage was called when they were made; whoever reads this page calls it as it is now
+        return replace(kept, about=kept.about.model_copy(update={"storage_flag": self._storage.shareable_flag}))
 
     def _read(self, ledger: Ledger, known: _Known) -> None:
         began = time.monotonic()
         for seq, at, event in ledger.events(after=known.history.last_seq):
             known.history.apply(seq, at, event)
-        known.tables = SweepTables.of(ledger, known.history, confirmed(ledger, self._storage))
+        known.tables = SweepTables.of(ledger, known.history, self._storage)
         known.not_before = time.monotonic() + (time.monotonic() - began) / _SHARE_OF_TIME
 
 

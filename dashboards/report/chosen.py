@@ -60,7 +60,8 @@ def trust(frames: Frames) -> str:
     points = frames.front[frames.front["on_front"]]
     tried = points[points["fresh_seeds"].notna()]
     if tried.empty:
-        return f"Each trial had one seed: which points hold is not known. python -m sweeps confirm {frames.about.sweep}"
+        confirm = f"python -m sweeps confirm {frames.about.sweep}{frames.about.storage_flag}"
+        return f"Each trial had one seed: which points hold is not known. {confirm}"
     hold = int((tried["front_probability"] >= 0.5).sum())
     low, high = frames.about.hypervolume_95 or (float("nan"), float("nan"))
     covered = f"hypervolume {low:.4g} to {high:.4g} (95 %, from where its own points begin)"

@@ -22,6 +22,7 @@ from dashboards.report import chosen, training
 from dashboards.report.front import front_figure, hypervolume_figure
 from dashboards.report.parameters import importance_figure, pairs_figure, parallel_figure, slices_figure
 from sweeps.refusals import Refusal
+from sweeps.results import PLACEHOLDER
 from sweeps.tables import clock, quantity
 from trainables.metrics import COST_S
 
@@ -65,6 +66,7 @@ def render(frames: Frames) -> str:
     )
     return environment.from_string(_read(static / "page.html")).render(
         about=frames.about,
+        placeholder=PLACEHOLDER,
         facts=_facts(frames),
         in_short=chosen.in_short(frames),
         trust=chosen.trust(frames),
@@ -112,8 +114,11 @@ def _facts(frames: Frames) -> dict[str, str]:
 
 def _data(frames: Frames, figures: dict[str, go.Figure]) -> str:
     """JSON for a script element: nothing in it can end that."""
-    told: dict[str, Any] = {"sweep": frames.about.sweep, "figures": {}}
-    told["figures"] = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    told = {
+        "sweep": frames.about.sweep,
+        "storage_flag": frames.about.storage_flag,
+        "figures": {name: json.loads(figure.to_json()) for name, figure in figures.items()},
+    }
     text = json.dumps(told, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -45,9 +45,15 @@ def pairs_figure(frames: Frames) -> go.Figure | None:
     pairs = list(combinations(chosen, 2))
     if not pairs or trials.empty:
         return None
-    made = make_subplots(1, len(pairs), horizontal_spacing=0.09)
+    made = make_subplots(1, len(pairs), horizontal_spacing=0.12)
     values = frames.metric(trials, frames.up)
-    bar = {"title": {"text": frames.up, "side": "right"}, "thickness": 10}
+    bar = {
+        "title": {"text": frames.up, "side": "top"},
+        "orientation": "h",
+        "thickness": 10,
+        "yanchor": "bottom",
+        "y": 1.0,
+    }
     scale = {"colorscale": SCALE, "cmin": values.min(), "cmax": values.max(), "colorbar": bar}
     for place, (left, right) in enumerate(pairs):
         marker = {"size": 8, "color": values, "symbol": _symbols(trials), "showscale": place == 0, **scale}
@@ -55,7 +61,7 @@ def pairs_figure(frames: Frames) -> go.Figure | None:
         made.add_trace(trace.update(y=frames.param(trials, right)), row=1, col=place + 1)
         made.update_xaxes(_param_axis(left, frames.param(trials, left)), col=place + 1)
         made.update_yaxes({**_param_axis(right, frames.param(trials, right)), "automargin": True}, col=place + 1)
-    return figure(*made.data, height=360, showlegend=False, **_axes(made))
+    return figure(*made.data, height=400, showlegend=False, **_axes(made))
 
 
 def importance_figure(frames: Frames) -> go.Figure | None:
@@ -137,8 +143,10 @@ def _param_axis(path: str, values: Any) -> dict[str, Any]:
 
 
 def _axes(made: go.Figure) -> dict[str, Any]:
+    """Those of the panels that show something: the last row of a grid may have fewer."""
     layout = made.layout.to_plotly_json()
-    return {name: value for name, value in layout.items() if name.startswith(("xaxis", "yaxis"))}
+    drawn = {f"{side}axis{(trace[f'{side}axis'] or side)[1:]}" for trace in made.data for side in "xy"}
+    return {name: value for name, value in layout.items() if name in drawn}
 
 
 def _importances(frames: Frames, trials: pd.DataFrame, goal: str) -> dict[str, float]:

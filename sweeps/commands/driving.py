@@ -19,7 +19,6 @@ from sweeps.commands.options import (
     SweepArgument,
     out,
     print_json,
-    storage_flag,
 )
 from sweeps.commands.publish import publish_confirmed
 from sweeps.commands.reading import failed, opened, print_front, subject
@@ -133,7 +132,8 @@ def _drive(
                 storage, sweep, ray_at, accept_changed_code=accept_changed_code, budget=budget or {}
             )
     except Interrupted as interrupt:
-        out.print(f"stopped by a signal; continue with: python -m sweeps resume {sweep}{storage_flag(storage)}")
+        again = f"python -m sweeps resume {sweep}{storage.flag}"
+        out.print(f"stopped by a signal; continue with: {again}", markup=False, highlight=False, soft_wrap=True)
         _leave(128 + interrupt.signum)
     except session.Stopped as stopped:
         out.print(redacted(str(stopped)), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -147,7 +147,7 @@ def _drive(
             publish_confirmed(meant, storage)
         _print_next(sweep, storage, confirm=meant == sweep)
         if not mirrored:
-            sync = f"python -m sweeps sync {sweep}{storage_flag(storage)}"
+            sync = f"python -m sweeps sync {sweep}{storage.flag}"
             out.print(f"MLflow is behind; when it can be reached: {sync}", style="red", soft_wrap=True)
         raise SystemExit(3 if failed(history) else 0)
 
@@ -175,14 +175,16 @@ def _print_confirmed(sweep: str, storage: Results) -> None:
 
 
 def _print_next(sweep: str, storage: Results, *, confirm: bool) -> None:
-    flag = storage_flag(storage)
+    named = f"{sweep}{storage.flag}"
+    drawn, written = ("", "") if storage.is_local else (" --output front.png", " --output report")
     tracked = os.environ.get("MLFLOW_TRACKING_URI") or f"{storage}/mlflow.db"
     lines = (
         f"stored in {storage}/{sweep} (ledger, checkpoints) and {redacted(tracked)} (MLflow)",
-        f"browse:   python -m sweeps ui{flag}",
-        f"picture:  python -m dashboards front {sweep}{flag}",
-        f"confirm:  python -m sweeps confirm {sweep}{flag}" if confirm else "",
-        f"choose:   python -m sweeps best {sweep}{flag}",
+        f"browse:   python -m sweeps ui{storage.flag}",
+        f"picture:  python -m dashboards front {named}{drawn}",
+        f"report:   python -m sweeps report {named}{written}",
+        f"confirm:  python -m sweeps confirm {named}" if confirm else "",
+        f"choose:   python -m sweeps best {named}",
     )
     for line in filter(None, lines):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -26,7 +26,6 @@ from sweeps.commands.options import (
     SweepArgument,
     out,
     print_json,
-    storage_flag,
 )
 from sweeps.ids import check_id
 from sweeps.ledger.store import Ledger
@@ -166,7 +165,7 @@ def stop(
             _stop_here(storage, chosen)
         else:
             chosen = _stop_there(address, sweep)
-    where = f" --address {address} --storage ..." if address else storage_flag(storage)
+    where = f" --address {address} --storage ..." if address else storage.flag
     out.print(f"stopped; continue with: python -m sweeps resume {chosen}{where}", highlight=False, soft_wrap=True)
 
 
@@ -273,8 +272,8 @@ def _there(storage: Results) -> list[str]:
 def _print_next(sweep: str, storage: Results, address: str) -> None:
     for line in (
         f"follow:  python -m sweeps logs {sweep} --address {address} --follow",
-        f"status:  python -m sweeps status {sweep} --address {address} --storage {storage}",
-        f"front:   python -m sweeps front {sweep} --address {address} --storage {storage}",
+        f"status:  python -m sweeps status {sweep} --address {address}{storage.flag}",
+        f"front:   python -m sweeps front {sweep} --address {address}{storage.flag}",
         f"stop:    python -m sweeps stop {sweep} --address {address}",
     ):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sweeps.results import Results
+from sweeps.results import DEFAULT, Results
 
 out = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -31,14 +31,9 @@ JoinOption = Annotated[
 ]
 OpenClusterOption = Annotated[bool, typer.Option(help="The cluster asks nobody for a token, and that is meant.")]
 InstallOption = Annotated[bool, typer.Option("--install", help="Install the packages of the lock on each node.")]
-RESULTS = Results("results")
+RESULTS = Results(DEFAULT)
 
 
 def print_json(value: Any) -> None:
     """To standard output, indented."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def storage_flag(storage: Results) -> str:
-    """What a command that is printed must say of storage."""
-    return "" if storage == RESULTS else f" --storage {storage}"

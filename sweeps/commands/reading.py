@@ -18,7 +18,6 @@ from sweeps.commands.options import (
     SweepArgument,
     out,
     print_json,
-    storage_flag,
 )
 from sweeps.confirmation import plan
 from sweeps.confirmation.report import Confirmation, confirmed, shown
@@ -133,7 +132,7 @@ def best(
         why = "within the bounds" if at_least or at_most else "the knee of the front"
         out.print(trials_table(f"Best: {why}", [chosen], goals, varying(history.trials.values())))
         trust = confirmation and confirmation.of(chosen.number)
-        unconfirmed = f"not confirmed: python -m sweeps confirm {ledger.sweep}{storage_flag(storage)}"
+        unconfirmed = f"not confirmed: python -m sweeps confirm {ledger.sweep}{storage.flag}"
         out.print(str(trust) if trust else unconfirmed, markup=False, highlight=False, soft_wrap=True)
         out.print(yaml.safe_dump({"trial": chosen.config}, sort_keys=False), markup=False, highlight=False)
 

@@ -1,7 +1,8 @@
 """`data ingest`, `data check` and `data describe`: bring your own data. None of them loads Ray."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,15 +13,16 @@ from sweeps.commands.options import JsonOption, out, print_json
 from sweeps.refusals import Refusal, Unsafe, refusals
 
 if TYPE_CHECKING:
+    from sweeps.data.content import Content
     from sweeps.data.faults import Faults
     from sweeps.data.files import Files
-    from sweeps.data.source import Source
+    from sweeps.data.ingest import Request
     from trainables.datasets.manifest import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: check what you have, ingest it, see what was ingested.")
 
-#: Faults that are shown; all are in --json.
-_SHOWN = 200
+#: Faults that are shown, of each kind and in all; --json has every one.
+_ALIKE, _SHOWN = 3, 200
 
 SourceArgument = Annotated[str, typer.Argument(help="A folder or file, or a URI of an object store, such as s3://...")]
 DatasetArgument = Annotated[str, typer.Argument(help="The folder, or URI, of the dataset.")]
@@ -61,6 +63,7 @@ def ingest(
         from sweeps.data.faults import Faults
         from sweeps.data.ingest import Request
         from sweeps.data.ingest import ingest as write
+        from sweeps.data.sources import open_source, recognised
         from trainables.storage import Storage
 
         if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
@@ -68,13 +71,13 @@ def ingest(
         request = Request(validation=validation, test=test, seed=seed, store=store, size=size, licence=licence)
         found = Faults()
         files = _files(source, split)
-        opened = _opened(files, found, layout, unpickle)
+        opened = open_source(files, found, layout or recognised(files), unpickle)
         with _progress("ingest") as progress:
             manifest = write(opened, files, request, Storage(dataset), found, progress)
         _show(found)
         _refuse(found, source, "nothing was ingested")
     if manifest:
-        _print_description(dataset, manifest)
+        _print(_described(dataset, manifest))
 
 
 @app.command()
@@ -89,29 +92,28 @@ def check(
 ) -> None:
     """List every fault of a dataset, or of what is to become one, at once; exit 2, or 6 where it is damaged.
 
+    Where there is none, say what it holds.
+
     Example: python -m sweeps data check data/cifar100
     """
     with refusals():
         from sweeps.data.faults import Faults
 
-        found = Faults()
-        files = _files(source, split)
-        with _progress("check") as progress:
-            if "manifest.json" in files.names:
-                _check_ingested(source, found, progress)
-            else:
-                from sweeps.data.ingest import Examination, Request
+        found, files = Faults(), _files(source, split)
+        if "manifest.json" in files.names:
+            held, lines = _check_ingested(source, found)
+        else:
+            from sweeps.data.ingest import Request
 
-                opened = _opened(files, found, layout, unpickle)
-                request = Request(store=store, size=size)
-                Examination(opened, request, found, progress).run(files.uri)
+            held, lines = _check_source(source, files, layout, unpickle, Request(store=store, size=size), found)
         if as_json:
-            print_json({"source": source, "faults": [vars(fault) for fault in found]})
+            faults = [vars(fault) for fault in found]
+            print_json({"source": source, "holds": held and asdict(held), "faults": faults})
         else:
             _show(found)
         _refuse(found, source, "it cannot be used as it is")
     if not as_json:
-        out.print(f"{source}: no faults", highlight=False, markup=False, soft_wrap=True)
+        _print([*lines, f"{source}: no faults"])
 
 
 @app.command()
@@ -125,7 +127,7 @@ def describe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({**manifest.model_dump(mode="json"), "digest": manifest.digest})
     else:
-        _print_description(dataset, manifest)
+        _print(_described(dataset, manifest))
 
 
 def _files(source: str, splits: list[str]) -> "Files":
@@ -146,17 +148,39 @@ def _files(source: str, splits: list[str]) -> "Files":
     return files
 
 
-def _opened(files: "Files", faults: "Faults", layout: str | None, unpickle: bool) -> "Source":
-    from sweeps.data.sources import open_source
+def _check_source(
+    source: str, files: "Files", layout: str | None, unpickle: bool, request: "Request", found: "Faults"
+) -> "tuple[Content | None, list[str]]":
+    """What is there to be ingested, also in lines; nothing where there are faults."""
+    from sweeps.data.ingest import Examination
+    from sweeps.data.sources import open_source, recognised
 
-    return open_source(files, faults, layout, unpickle)
+    layout = layout or recognised(files)
+    opened = open_source(files, found, layout, unpickle)
+    with _progress("check") as progress:
+        examination = Examination(opened, request, found, progress)
+        examination.run(files.uri)
+    held = examination.held
+    if held is None:
+        return None, []
+    carved = [name for name in ("validation", "test") if name not in held.splits]
+    return held, [
+        f"{source}: {held.kind} in the layout {layout}, to be stored as {held.form}",
+        *held.counts(),
+        *(f"  {name}: none; ingest takes a share of train (--{name})" for name in carved),
+    ]
 
 
-def _check_ingested(dataset: str, faults: "Faults", progress: Callable[[int, int], None]) -> None:
+def _check_ingested(dataset: str, found: "Faults") -> "tuple[Content | None, list[str]]":
+    """What was ingested, also in lines; nothing where there are faults."""
     from sweeps.data.check import check_dataset
+    from sweeps.data.content import Content
     from trainables.storage import Storage
 
-    check_dataset(Storage(dataset), _manifest(dataset), faults, progress)
+    manifest = _manifest(dataset)
+    with _progress("check") as progress:
+        check_dataset(Storage(dataset), manifest, found, progress)
+    return (None, []) if found.refuse else (Content.of(manifest), _described(dataset, manifest))
 
 
 def _manifest(dataset: str) -> "Manifest":
@@ -170,12 +194,13 @@ def _manifest(dataset: str) -> "Manifest":
 
 
 def _show(found: "Faults") -> None:
-    faults = list(found)
-    for fault in faults[:_SHOWN]:
-        line = str(fault) if fault.refuses else f"caution: {fault}"
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
-    if len(faults) > _SHOWN:
-        out.print(f"and {len(faults) - _SHOWN:,} more (check --json)", highlight=False)
+    """Some faults of each kind: one that every row has does not hide the others."""
+    lines: list[str] = []
+    for alike in found.by_kind():
+        lines += [str(fault) if fault.refuses else f"caution: {fault}" for fault in alike[:_ALIKE]]
+        if len(alike) > _ALIKE:
+            lines.append(f"and {len(alike) - _ALIKE:,} more like it (all: check --json)")
+    _print(lines[:_SHOWN] + (["and more of other kinds (all: check --json)"] if len(lines) > _SHOWN else []))
 
 
 def _refuse(found: "Faults", source: str, consequence: str) -> None:
@@ -195,25 +220,20 @@ def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
-def _print_description(dataset: str, manifest: "Manifest") -> None:
-    shape = f" of {' x '.join(map(str, manifest.shape))}" if manifest.shape else ""
-    size = sum(block.bytes for split in manifest.splits.values() for block in split.blocks)
-    lines = [
-        f"{dataset}: {manifest.kind}, stored as {manifest.stored}{shape}, {size / 1e6:,.1f} MB",
-        *(f"  {name}: {split.samples:,} samples" for name, split in manifest.splits.items()),
-        *(
-            f"  {column}: {len(names)} classes, {_counts(manifest, column)} samples each to train on"
-            for column, names in manifest.classes.items()
-        ),
+def _described(dataset: str, manifest: "Manifest") -> list[str]:
+    """What was ingested, in lines."""
+    from sweeps.data.content import Content
+
+    held, size = Content.of(manifest), sum(block.bytes for split in manifest.splits.values() for block in split.blocks)
+    return [
+        f"{dataset}: {held.kind}, stored as {held.form}, {size / 1e6:,.1f} MB",
+        *held.counts(),
         f"  licence: {manifest.licence}" + ("; say which with --licence" if manifest.licence == "unknown" else ""),
         f"  source: {manifest.source}",
         f"  digest: {manifest.digest}",
     ]
+
+
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _counts(manifest: "Manifest", column: str) -> str:
-    counts = manifest.splits["train"].per_class[column]
-    least, most = min(counts), max(counts)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -1,9 +1,13 @@
 """What is wrong with a dataset: all of it at once, each with its file, row and column, and what to do."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from search_spaces.secrets import redacted
+
+#: What a rule says of one sample alone: what is quoted in it, and its numbers.
+_OF_ONE = re.compile(r"""'[^']*'|"[^"]*"|-?\b\d[\w.,+-]*|\b(?:nan|inf)\b""")
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,11 @@ class Fault:
     fix: str
     refuses: bool = True
     security: bool = False
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """The same of faults that differ in their file, their row, and what they say of one sample alone."""
+        return self.column, _OF_ONE.sub("", self.rule), self.fix
 
     def __str__(self) -> str:
         row = "" if self.row is None else f" row {self.row}"
@@ -53,6 +62,13 @@ class Faults:
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._found)
+
+    def by_kind(self) -> list[list[Fault]]:
+        """The faults of each kind, in the order in which the first of them was found."""
+        kinds: dict[tuple[str, str, str], list[Fault]] = {}
+        for fault in self:
+            kinds.setdefault(fault.kind, []).append(fault)
+        return list(kinds.values())
 
     @property
     def refuse(self) -> bool:

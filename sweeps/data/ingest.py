@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.secrets import redacted
+from sweeps.data.content import Content
 from sweeps.data.faults import Bad, Faults
 from sweeps.data.files import Files
 from sweeps.data.labels import Labels, check_classes, read_labels
@@ -87,7 +88,10 @@ def begin(storage: Storage, files: Files, request: Request) -> None:
 
 
 class Examination:
-    """One pass over a source; it writes where there is a folder, as long as there is no fault."""
+    """One pass over a source; it writes where there is a folder, as long as there is no fault.
+
+    `held` is what the source holds, once it was run without one: nothing has been carved out of its train yet.
+    """
 
     def __init__(
         self, source: Source, request: Request, faults: Faults, progress: Progress, storage: Storage | None = None
@@ -96,6 +100,7 @@ class Examination:
         self.writers: list[SplitWriter] = []
         self.hashes: dict[str, array[int]] = {}
         self.done = 0
+        self.held: Content | None = None
 
     def run(self, uri: str) -> Manifest | None:
         """The manifest of what was written, or would be; None if there are faults."""
@@ -117,7 +122,11 @@ class Examination:
             if not self.faults.refuse:
                 writer.flush()
         self._find_copies()
-        return None if self.faults.refuse else self._manifest(uri, labels, planned, numbers, convert)
+        if self.faults.refuse:
+            return None
+        counts = {column: _per_class(labels.numbers["train"], labels, column) for column in labels.classes}
+        self.held = Content(self.source.kind, convert.stored, convert.shape, labels.rows, counts)
+        return self._manifest(uri, labels, planned, numbers, convert)
 
     def _enough(self, labels: Labels) -> bool:
         for split, count in labels.rows.items():
@@ -185,10 +194,7 @@ class Examination:
         blocks = {writer.name: tuple(writer.blocks) for writer in self.writers}
         splits = {}
         for target in planned:
-            counts = {
-                column: tuple(np.bincount(numbers[target.name][column], minlength=len(names)).tolist())
-                for column, names in labels.classes.items()
-            }
+            counts = {column: _per_class(numbers[target.name], labels, column) for column in labels.classes}
             splits[target.name] = Split(blocks=blocks.get(target.name, ()), per_class=counts)
         return Manifest(
             kind=self.source.kind,
@@ -203,6 +209,10 @@ class Examination:
 
 def _chosen(labels: Labels, target: Target) -> dict[str, NDArray[np.int64]]:
     return {column: numbers[target.rows] for column, numbers in labels.numbers[target.source].items()}
+
+
+def _per_class(numbers: Mapping[str, NDArray[np.int64]], labels: Labels, column: str) -> tuple[int, ...]:
+    return tuple(np.bincount(numbers[column], minlength=len(labels.classes[column])).tolist())
 
 
 def _converted(chunks: Iterator[Rows], convert: Converter) -> Iterator[tuple[Rows, list[Any], list[int]]]:

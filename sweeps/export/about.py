@@ -11,6 +11,7 @@ from sweeps.export.shareable import shareable, shareable_values
 from sweeps.hypervolume import reference_point
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.spending import in_force, used
 from sweeps.tables import elapsed, varying
 
@@ -18,11 +19,15 @@ State = Literal["running", "killed", "not started", "done", "stopped", "interrup
 
 
 class About(BaseModel):
-    """One sweep, as plain values. `seq` is the last event of its ledger that the tables know of."""
+    """One sweep, as plain values. `seq` is the last event of its ledger that the tables know of.
+
+    `storage_flag` is what commands must say of where the sweep is; nothing of the default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may say more
 
     sweep: str
+    storage_flag: str = ""  # tables of versions before it said nothing
     uid: str
     seq: int
     state: State
@@ -48,7 +53,12 @@ class About(BaseModel):
 
 
 def state_of(ledger: Ledger, history: History) -> State:
-    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun."""
+    """How the sweep stands: held by a driver, let go of with a reason, left by one that was killed, or never begun.
+
+    One that is done is so while its driver still holds it, to write the last report: that report shall say it.
+    """
+    if history.closed == "done":
+        return "done"
     if ledger.driven():
         return "running"
     last = history.sessions[-1] if history.sessions else None
@@ -57,13 +67,14 @@ def state_of(ledger: Ledger, history: History) -> State:
     return last.closed.reason if last.closed else "killed"
 
 
-def about(ledger: Ledger, history: History, confirmation: Confirmation | None) -> About:
+def about(ledger: Ledger, history: History, results: Results, confirmation: Confirmation | None) -> About:
     """What the ledger says of its sweep."""
     file = ledger.spec["file"]
     within = in_force(Budget.model_validate(file["budget"]), history)
     session = history.sessions[-1] if history.sessions else None
     said: dict[str, Any] = {
         "sweep": ledger.sweep,
+        "storage_flag": results.shareable_flag,
         "uid": ledger.uid,
         "seq": history.last_seq,
         "state": state_of(ledger, history),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweeps.confirmation.report import confirmed
 from sweeps.export.tables import NAMES, SweepTables
 from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
@@ -20,7 +19,7 @@ FOLDER = "tables"
 def tables(sweep: str, results: Results) -> SweepTables:
     """Those of a sweep as its ledger is now. Raises `Refusal` and the ledger's errors."""
     with Ledger.open(results.ledger(results.existing(sweep))) as ledger:
-        return SweepTables.of(ledger, History.of(ledger.events()), confirmed(ledger, results))
+        return SweepTables.of(ledger, History.of(ledger.events()), results)
 
 
 def stored(folder: Path, uid: str) -> SweepTables | None:

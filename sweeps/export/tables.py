@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from sweeps.confirmation import plan
 from sweeps.confirmation.membership import Aims
-from sweeps.confirmation.report import Confirmation
+from sweeps.confirmation.report import Confirmation, confirmed
 from sweeps.export.about import About, about
 from sweeps.export.shareable import shareable, shareable_values
 from sweeps.front import front, knee
 from sweeps.hypervolume import progress
 from sweeps.ledger.history import History, TrialRecord
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from sweeps.tables import flat
 from trainables.metrics import COST_S, collapsed
 
@@ -48,9 +49,10 @@ class SweepTables:
     progress: pa.Table
 
     @classmethod
-    def of(cls, ledger: Ledger, history: History, confirmation: Confirmation | None) -> Self:
-        """As the ledger has it, whose fold is `history`, and as fresh seeds have it."""
-        said = about(ledger, history, confirmation)
+    def of(cls, ledger: Ledger, history: History, results: Results) -> Self:
+        """As the ledger has it, whose fold is `history`, and as fresh seeds in the same storage have it."""
+        confirmation = confirmed(ledger, results)
+        said = about(ledger, history, results, confirmation)
         metadata = {_ABOUT: said.model_dump_json()}
         aims, trials = plan.aims_of(ledger.spec), list(history.trials.values())
         points = front(trials, aims.goals, aims.constraints)
@@ -73,9 +75,9 @@ class SweepTables:
         return {name: getattr(self, name) for name in NAMES}
 
 
-def reproduce_command(sweep: str, trial: int) -> str:
+def reproduce_command(sweep: str, trial: int, storage_flag: str) -> str:
     """What trains a trial again and says whether it came out the same."""
-    return f"python -m sweeps reproduce {sweep}:{trial}"
+    return f"python -m sweeps reproduce {sweep}:{trial}{storage_flag}"
 
 
 def _trials(trials: Sequence[TrialRecord], on_front: set[int]) -> Columns:
@@ -144,7 +146,9 @@ def _front(
         "knee": pa.array([trial == best for trial in trials], pa.bool_()),
         "fresh_seeds": pa.array([each and each.seeds for each in seeds], pa.int64()),
         "front_probability": pa.array([each and each.chance for each in seeds], pa.float64()),
-        "reproduce": pa.array([reproduce_command(said.sweep, trial) for trial in trials], pa.string()),
+        "reproduce": pa.array(
+            [reproduce_command(said.sweep, trial, said.storage_flag) for trial in trials], pa.string()
+        ),
         **_spread(CONFIRMED, said_of),
         **_spread(METRICS, [trial.metrics for trial in trials.values()]),
         **_spread(PARAMS, [_varying(trial, said.varying) for trial in trials.values()]),

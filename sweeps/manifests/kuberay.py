@@ -28,20 +28,7 @@ def ray_job(job: Job, image: str, memory: str, secret: str, storage_secret: str 
     (`SWEEPS_LEDGER`, `MLFLOW_TRACKING_URI` and the like) are the keys of `secret`, and what storage asks for those of
     `storage_secret`, which the workers are given too. KubeRay makes Ray's token itself.
     """
-    if not image:
-        raise Refusal(
-            "a pod runs an image, and none is given. Build one whose working directory is this checkout: --image"
-        )
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?([kKMGTPE]i?)?", memory):
-        raise Refusal(f"memory is a number of bytes as Kubernetes writes it, and --memory {memory!r} is none: 16Gi")
-    if len(job.sweep) > LONGEST_NAME:
-        raise Refusal(
-            f"a RayJob has at most {LONGEST_NAME} characters in its name, and '{job.sweep}' has more. Use --id"
-        )
-    if "://" not in job.storage:
-        raise Refusal(
-            f"pods share no folder, and --storage {job.storage} is one. Give a URI that all of them reach: s3://..."
-        )
+    _check(job, image, memory)
     resources = job.loaded.file.resources
     demand = Demand.of(resources, workers)
     labels = {"app.kubernetes.io/name": "contrastive-sweeps", "contrastive-sweeps/sweep": job.sweep}
@@ -82,6 +69,24 @@ def ray_job(job: Job, image: str, memory: str, secret: str, storage_secret: str 
         },
     }
     return yaml.safe_dump(manifest, sort_keys=False, width=1_000)
+
+
+def _check(job: Job, image: str, memory: str) -> None:
+    """What no RayJob can be made of. Raises `Refusal`."""
+    if not image:
+        raise Refusal(
+            "a pod runs an image, and none is given. Build one whose working directory is this checkout: --image"
+        )
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?([kKMGTPE]i?)?", memory):
+        raise Refusal(f"memory is a number of bytes as Kubernetes writes it, and --memory {memory!r} is none: 16Gi")
+    if len(job.sweep) > LONGEST_NAME:
+        raise Refusal(
+            f"a RayJob has at most {LONGEST_NAME} characters in its name, and '{job.sweep}' has more. Use --id"
+        )
+    if "://" not in job.storage:
+        raise Refusal(
+            f"pods share no folder, and --storage {job.storage} is one. Give a URI that all of them reach: s3://..."
+        )
 
 
 def _template(

@@ -8,7 +8,7 @@ from search_spaces.secrets import redacted
 from sweeps.refusals import Refusal
 from sweeps.tracking.database import create_database
 from sweeps.tracking.mirror import Tracking
-from sweeps.tracking.runs import LEDGER, quieten
+from sweeps.tracking.runs import quieten, run_of_trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,10 +36,7 @@ def connected(uri: str) -> Iterator["MlflowClient"]:
 def trial_run(client: "MlflowClient", tracking: Tracking, ledger: str, trial: int) -> "Run":
     """The run of a trial of the ledger with this uid. Raises `Refusal` if MLflow does not hold it."""
     experiment = client.get_experiment_by_name(tracking.experiment)
-    found = experiment and client.search_runs(
-        [experiment.experiment_id], f"tags.{LEDGER} = '{ledger}' and tags.trial = '{trial}'", max_results=1
-    )
+    found = experiment and run_of_trial(client, experiment.experiment_id, ledger, trial)
     if not found:
         raise Refusal(f"MLflow must hold the trial, and does not hold trial {trial}. First: python -m sweeps sync")
-    run: Run = found[0]
-    return run
+    return found

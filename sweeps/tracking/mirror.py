@@ -54,7 +54,8 @@ class Tracking:
 
     `description` is Markdown for the sweep's run, and `source` its file; `artifacts` is the URI where files go when
     `uri` is a database (a server has a place of its own); `dataset` names the data, whose digest the ledger holds.
-    `pages` are kept with the sweep's run (`sweeps.tracking.pages_of_sweep`), if there are any.
+    `storage_flag` is what commands that are shown must say of where the sweep is. `pages` are kept with the sweep's run
+    (`sweeps.tracking.pages_of_sweep`), if there are any.
     """
 
     uri: str = field(repr=False)  # it may hold a password
@@ -65,6 +66,7 @@ class Tracking:
     constraints: Constraints
     dataset: str
     source: str = ""
+    storage_flag: str = ""
     pages: Pages | None = None
 
     @property
@@ -276,7 +278,9 @@ class Mirror:
 
     def _write_results(self, run: Run) -> None:
         """What the trials that ended amount to."""
-        table = front_table(self._ledger.sweep, list(self._front.values()), self._tracking.goals)
+        table = front_table(
+            self._ledger.sweep, list(self._front.values()), self._tracking.goals, self._tracking.storage_flag
+        )
         self._runs.log_json(run, table, FRONT_FILE)
         told = progress_points(self.history, self._tracking.aims, int(run.tags.get(PROGRESS, 0)))
         described = clipped(note(self._tracking.description, self._tracking.source, table), TAG_LIMIT)
@@ -297,16 +301,13 @@ class Mirror:
         session = self.history.sessions[-1] if self.history.sessions else None
         run.seq = events[-1][0]
         described = tags(trial, session, trial.number in self._front)
+        shown = card(self._ledger.sweep, trial, self._tracking.goals, self._tracking.storage_flag)
         self._runs.log(
             run,
             points(trial, [(at, event) for _, at, event in events]),
             params(trial.config, trial.parameters) if first else {},
             # `seq` comes last: it says that everything else has arrived.
-            {
-                **described,
-                NOTE: clipped(card(self._ledger.sweep, trial, self._tracking.goals), TAG_LIMIT),
-                SEQ: str(run.seq),
-            },
+            {**described, NOTE: clipped(shown, TAG_LIMIT), SEQ: str(run.seq)},
         )
 
     def _write_front(self) -> None:

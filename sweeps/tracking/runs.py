@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sweeps.tracking.database import create_database
 from sweeps.tracking.run_content import Point, milliseconds
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient, entities
 
 SEQ = "seq"  # tags of ours
 LEDGER = "ledger"
@@ -93,10 +96,9 @@ class Runs:
         return {run.info.run_id: run.data.tags["sweep"] for run in found if "sweep" in run.data.tags}
 
     def of_trial(self, ledger: str, trial: int) -> str | None:
-        """The run of a trial."""
-        where = f"tags.{LEDGER} = '{ledger}' and tags.trial = '{trial}'"
-        found = self._client.search_runs([self.experiment], where, max_results=1)
-        return str(found[0].info.run_id) if found else None
+        """The id of the run of a trial."""
+        found = run_of_trial(self._client, self.experiment, ledger, trial)
+        return str(found.info.run_id) if found else None
 
     def download(self, run: str, name: str, folder: Path) -> Path:
         """A file or a folder of a run, below `folder`. Raises OSError if the run has none of that name."""
@@ -159,6 +161,13 @@ class Runs:
         dataset = self._entities.Dataset(name, digest[:_DATASET_DIGEST_LIMIT], "code", source)
         context = self._entities.InputTag("mlflow.data.context", "training")
         self._client.log_inputs(run.id, [self._entities.DatasetInput(dataset, [context])])
+
+
+def run_of_trial(client: "MlflowClient", experiment: str, ledger: str, trial: int) -> "entities.Run | None":
+    """What MLflow holds of a trial of the ledger with this uid; None if it has no run of it."""
+    where = f"tags.{LEDGER} = '{ledger}' and tags.trial = '{trial}'"
+    found: list[entities.Run] = client.search_runs([experiment], where, max_results=1)
+    return found[0] if found else None
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:

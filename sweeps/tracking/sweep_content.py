@@ -1,6 +1,6 @@
 """What a sweep looks like as an MLflow run, besides its trials: its description, its front, and how far it has come.
 
-Functions of the ledger alone, so that mirroring a sweep again writes the same things again.
+Functions of the ledger, and of how its storage is called, so that mirroring a sweep again writes the same things again.
 """
 
 import json
@@ -42,7 +42,7 @@ def progress_points(history: History, aims: Aims, after: int) -> list[Point]:
     ]
 
 
-def front_table(sweep: str, front: Sequence[TrialRecord], goals: Goals) -> dict[str, Any]:
+def front_table(sweep: str, front: Sequence[TrialRecord], goals: Goals, storage_flag: str) -> dict[str, Any]:
     """The front as columns and rows: goals, their test values, what was chosen, and the command for each point."""
     paths = list(
         dict.fromkeys(path for trial in front for path in flat(trial.config) if picked(path, trial.parameters))
@@ -52,7 +52,8 @@ def front_table(sweep: str, front: Sequence[TrialRecord], goals: Goals) -> dict[
     for trial in front:
         config = flat(trial.config)
         params = [shareable(value) if isinstance(value := config.get(path), str) else value for path in paths]
-        rows.append([trial.number, *map(trial.metrics.get, metrics), *params, reproduce_command(sweep, trial.number)])
+        command = reproduce_command(sweep, trial.number, storage_flag)
+        rows.append([trial.number, *map(trial.metrics.get, metrics), *params, command])
     return {"columns": ["trial", *metrics, *paths, "reproduce"], "data": rows}
 
 
@@ -63,7 +64,7 @@ def note(description: str, source: str, table: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, [description, front, file]))
 
 
-def card(sweep: str, trial: TrialRecord, goals: Goals) -> str:
+def card(sweep: str, trial: TrialRecord, goals: Goals, storage_flag: str) -> str:
     """A trial in Markdown: what was chosen for it, what came out, and how to get it again."""
     chosen = [(path, _cell(value)) for path, value in flat(trial.config).items() if picked(path, trial.parameters)]
     names = [*goals, *map(on_test, goals)]
@@ -74,7 +75,7 @@ def card(sweep: str, trial: TrialRecord, goals: Goals) -> str:
             f"{trial.state}, {trial.fidelity:.0%} of the planned training",
             _rows(["chosen", "value"], chosen),
             _rows(["measured", "value"], values),
-            f"```\n{reproduce_command(sweep, trial.number)}\n```",
+            f"```\n{reproduce_command(sweep, trial.number, storage_flag)}\n```",
         ]
     )
 

@@ -85,7 +85,7 @@ def test_a_point_opens_its_run_and_copies_its_command(watched: Watched, live: st
     run.wait_for_url("**/runs/**")
     run.get_by_text(f"trial-{int(number):04}").first.wait_for()
     page.bring_to_front()
-    command = f"python -m sweeps reproduce swept:{number}"
+    command = f"python -m sweeps reproduce swept:{number} --storage STORAGE"
     expect(page.locator("#picked code")).to_have_text(command)
     page.locator("#picked button").click()
     expect(page.locator("#picked button")).to_have_text("Copied")
@@ -151,6 +151,18 @@ def test_everybody_can_use_it(live: str, scheme: Any, width: int) -> None:
         text = page.locator("body").inner_text()
         assert canaries.told(text) == []
         assert (watched.complaints, watched.beyond) == ([], [])
+
+
+@pytest.mark.parametrize("width", [420, 700, 850, 1000])
+def test_what_can_be_done_with_a_trial_is_in_sight(live: str, width: int) -> None:
+    with browser(viewport={"width": width, "height": 900}) as watched:
+        page = opened(watched, f"{live}/#swept")
+        for action in (page.locator("#table tbody button").first, page.locator("#table tbody a").first):
+            box = action.bounding_box()  # nothing has been scrolled
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+        page.locator("#table tbody button").first.click()
+        assert page.evaluate("navigator.clipboard.readText()").startswith("python -m sweeps reproduce swept:")
 
 
 def test_mlflow_shows_the_sweep_as_its_users_expect(watched: Watched, mlflow: str, storage: Path) -> None:

@@ -3,16 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from dashboards.cli import app
 from dashboards.frames import Frames
 from dashboards.report.front import front_figure
 from dashboards.report.page import render, write_report
+from dashboards.report.style import SCALE
 from dashboards.report.training import spending
 from sweeps.confirmation.report import confirmed
 from sweeps.export import files
@@ -125,6 +128,55 @@ def test_fresh_seeds_stand_on_the_front_with_their_intervals(tmp_path: Path) -> 
     page = render(frames)
     assert "points of the front hold; hypervolume" in page
     assert "on the true front with probability" in page
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_colour_of_the_scale_can_be_seen_on_light_and_on_dark() -> None:
+    papers = re.findall(r"--paper: (#\w{6})", Path("dashboards/theme.css").read_text())
+    assert len(papers) == 2
+    for colour in SCALE:
+        for paper in papers:
+            darker, lighter = sorted((_luminance(colour), _luminance(paper)))
+            assert (lighter + 0.05) / (darker + 0.05) >= 3, f"{colour} on {paper}"
+
+
+@NEEDS_CHROMIUM
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("figure", ["pairs", "slices"])
+def test_panels_have_room_in_a_narrow_window(report: Path, watched: Watched, figure: str) -> None:
+    page = watched.context.new_page()
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.goto((report / "report.html").as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is wider than the window"
+    panels = _boxes(page, f"#{figure} .nsewdrag")
+    assert len(panels) >= 3
+    assert all(panel["width"] > 250 for panel in panels)
+    texts = _boxes(page, f"#{figure} :is(.xtick, .ytick, .xtitle, .ytitle)")
+    assert not [pair for pair in combinations([*panels, *texts], 2) if _overlap(*pair)]
+    page.set_viewport_size({"width": 1200, "height": 900})
+    tops = "all => new Set(all.slice(0, 3).map(each => each.getBoundingClientRect().top)).size"
+    while page.locator(f"#{figure} .nsewdrag").evaluate_all(tops) > 1:  # until they stand side by side again
+        page.wait_for_timeout(100)
+
+
+def _boxes(page: Page, selector: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = page.locator(selector).evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().toJSON())"
+    )
+    return found
+
+
+def _overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    across = min(one["right"], other["right"]) - max(one["left"], other["left"])
+    upward = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+    return across > 1 and upward > 1
 
 
 @NEEDS_CHROMIUM

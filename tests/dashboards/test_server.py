@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from dashboards.live.server import application
 from sweeps.events import Closed
+from sweeps.export import files
 from sweeps.ledger.store import Ledger
 from sweeps.results import Results
 from tests.dashboards import canaries
@@ -44,6 +45,15 @@ def test_a_sweep_is_told_once_and_then_only_that_it_is_the_same(client: TestClie
 
 def test_nothing_is_told_that_must_not_be(client: TestClient) -> None:
     assert canaries.told(client.get("/api/sweeps/swept").text) == []
+
+
+def test_commands_name_storage_as_it_is_called_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synthetic.finished(tmp_path / "results" / "swept", "swept", 4)
+    monkeypatch.chdir(tmp_path)
+    files.write(files.tables("swept", Results("results")), tmp_path / "results" / "swept" / files.FOLDER)
+    page = application(Results(str(tmp_path / "results")), "http://127.0.0.1:9")
+    told = TestClient(page, base_url="http://127.0.0.1").get("/api/sweeps/swept").json()
+    assert told["about"]["storage_flag"] == " --storage STORAGE"
 
 
 def test_what_happens_in_a_sweep_is_told_at_the_next_asking(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typer.testing import CliRunner, Result
 
 from dashboards.cli import app as dashboards_app
 from sweeps.cli import app
+from sweeps.commands.driving import _print_next
 from sweeps.ledger.store import Ledger
+from sweeps.results import Results
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.test_driver import run_out
@@ -69,6 +71,21 @@ def test_ten_mistakes_are_ten_errors_and_nothing_is_started(tmp_path: Path, comm
     )
     assert "did you mean `temperature`?" in result.stderr
     assert not results.exists()
+
+
+@pytest.mark.parametrize(("storage", "flag"), [("results", ""), ("/shared/my runs", " --storage '/shared/my runs'")])
+def test_after_a_sweep_each_step_that_may_follow_is_a_command(
+    storage: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _print_next("swept", Results(storage), confirm=True)
+    commands = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
+    assert commands == [
+        f"python -m sweeps ui{flag}",
+        f"python -m dashboards front swept{flag}",
+        f"python -m sweeps report swept{flag}",
+        f"python -m sweeps confirm swept{flag}",
+        f"python -m sweeps best swept{flag}",
+    ]
 
 
 def test_an_unsafe_tag_is_a_security_refusal(tmp_path: Path) -> None:

@@ -89,6 +89,25 @@ def test_a_uri_that_is_no_storage_is_refused(uri: str, rule: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "here", "elsewhere"),
+    [
+        ("results", "", ""),
+        (BUCKET, f" --storage {BUCKET}", f" --storage {BUCKET}"),
+        ("../swept", " --storage ../swept", " --storage ../swept"),
+        ("my results", " --storage 'my results'", " --storage 'my results'"),
+        ("/home/ada/results", " --storage /home/ada/results", " --storage STORAGE"),
+        ("//home/ada", " --storage //home/ada", " --storage STORAGE"),
+        ("runs of /home/ada", " --storage 'runs of /home/ada'", " --storage STORAGE"),
+        (r"C:\Users\ada", r" --storage 'C:\Users\ada'", " --storage STORAGE"),
+        ("hf_" + "x" * 20, " --storage hf_" + "x" * 20, " --storage STORAGE"),
+    ],
+)
+def test_a_command_names_its_storage_and_others_are_told_no_path(uri: str, here: str, elsewhere: str) -> None:
+    assert Results(uri).flag == here
+    assert Results(uri).shareable_flag == elsewhere
+
+
 def test_paths_are_the_same_from_every_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Results("results").folder("a") == str(tmp_path / "results" / "a")

@@ -32,7 +32,7 @@ export class Sweep {
   }
 
   command(row) {
-    return "python -m sweeps reproduce " + this.id + ":" + this.trials.trial[row];
+    return "python -m sweeps reproduce " + this.id + ":" + this.trials.trial[row] + this.about.storage_flag;
   }
 
   run(row) {

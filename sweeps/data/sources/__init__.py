@@ -26,19 +26,29 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], Opener]] = {
 }
 
 
-def open_source(files: Files, faults: Faults, layout: str | None = None, unpickle: bool = False) -> Source:
-    """The source in these files. Raises `Refusal` if no layout fits, or if it is pickled and that was not asked for."""
-    names = ", ".join([*LAYOUTS, "cifar"])
-    if layout == "cifar" or (layout is None and cifar_files(files)):
+_CIFAR = "cifar"
+_NAMES = ", ".join([*LAYOUTS, _CIFAR])
+
+
+def recognised(files: Files) -> str:
+    """The layout of these files. Raises `Refusal` if no layout fits."""
+    if cifar_files(files):
+        return _CIFAR
+    for name, (ends, _) in LAYOUTS.items():
+        if files.ending(*ends):
+            return name
+    raise Refusal(f"{files.uri} has no files of a known layout ({_NAMES}); give the folder that holds the data")
+
+
+def open_source(files: Files, faults: Faults, layout: str, unpickle: bool = False) -> Source:
+    """The source in these files. Raises `Refusal` if the layout is none, or is pickled and that was not asked for."""
+    if layout == _CIFAR:
         if not unpickle:
             raise Refusal(
                 f"{files.uri} holds pickles, which may run code; if you trust where it is from, give --unpickle: only "
                 "numbers, strings and arrays are read, and nothing is ever unpickled again"
             )
         return Cifar(files, faults)
-    if layout is not None and layout not in LAYOUTS:
-        raise Refusal(f"--layout {layout} is none that is known; use one of: {names}")
-    chosen = [layout] if layout else [name for name, (ends, _) in LAYOUTS.items() if files.ending(*ends)]
-    if not chosen:
-        raise Refusal(f"{files.uri} has no files of a known layout ({names}); give the folder that holds the data")
-    return LAYOUTS[chosen[0]][1](files, faults)
+    if layout not in LAYOUTS:
+        raise Refusal(f"--layout {layout} is none that is known; use one of: {_NAMES}")
+    return LAYOUTS[layout][1](files, faults)

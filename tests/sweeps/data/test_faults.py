@@ -1,9 +1,6 @@
 """A table of what is wrong with datasets: each is found, with its file, row and column, and what to do about it."""
 
-import io
 import json
-import pickle
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,94 +14,27 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from sweeps.cli import app
-from tests.sweeps.data.layouts import CLASSES, PARTS, image_file
-
-TRAIN = PARTS["train"]
-FILES = [image_file(pixels) for pixels in TRAIN.images]
-
-
-def images(folder: Path, name: str = "train.parquet", **columns: Any) -> None:
-    """Parquet with images as structs, and whatever columns are given in the place of the right ones."""
-    given = {"image": [{"bytes": content, "path": None} for content in FILES], "label": TRAIN.fine} | columns
-    parquet.write_table(pa.table({name: values for name, values in given.items() if values is not None}), folder / name)
-
-
-def images_but(row: int, content: bytes | None) -> Callable[[Path], None]:
-    files = [{"bytes": content if number == row else each, "path": None} for number, each in enumerate(FILES)]
-    return lambda folder: images(folder, image=files)
-
-
-def labels_but(row: int, label: Any, **names: Any) -> Callable[[Path], None]:
-    return lambda folder: images(folder, label=[*TRAIN.fine[:row], label, *TRAIN.fine[row + 1 :]], **names)
-
-
-def named_label(folder: Path) -> None:
-    schema = pa.schema([("text", pa.string()), ("label", pa.int64())])
-    features = {"info": {"features": {"label": {"names": list(CLASSES), "_type": "ClassLabel"}}}}
-    table = pa.table({"text": TRAIN.texts, "label": [*TRAIN.fine[:-1], 4]}, schema)
-    parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), folder / "train.parquet")
-
-
-def lines(folder: Path, row: int, line: bytes) -> None:
-    every = [
-        json.dumps({"text": text, "label": label}).encode() for text, label in zip(TRAIN.texts, TRAIN.fine, strict=True)
-    ]
-    (folder / "train.jsonl").write_bytes(b"\n".join([*every[:row], line, *every[row + 1 :]]))
-
-
-def text(folder: Path, row: int, line: bytes) -> None:
-    every = [sentence.encode() for sentence in TRAIN.texts]
-    (folder / "train.txt").write_bytes(b"\n".join([*every[:row], line, *every[row + 1 :]]))
-
-
-def arrays(folder: Path, **given: Any) -> None:
-    for name, array in ({"images": TRAIN.images, "label": np.asarray(TRAIN.fine)} | given).items():
-        np.save(folder / f"train_{name}.npy", array, allow_pickle=True)
-
-
-def vectors(folder: Path, row: int, vector: list[Any] | None) -> None:
-    given = TRAIN.vectors.tolist()
-    given[row] = vector
-    parquet.write_table(pa.table({"embedding": given}), folder / "train.parquet")
-
-
-def shard(folder: Path, *members: tuple[str, bytes], cut: int = 0) -> None:
-    with tarfile.open(folder / "train-0.tar", "w") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    if cut:
-        whole = (folder / "train-0.tar").read_bytes()
-        (folder / "train-0.tar").write_bytes(whole[:cut])
-
-
-SAMPLES = tuple(
-    (f"{number:03d}.{end}", content)
-    for number, (pixels, label) in enumerate(zip(FILES, TRAIN.fine, strict=True))
-    for end, content in (("png", pixels), ("cls", str(label).encode()))
+from tests.sweeps.data.broken import (
+    CUT,
+    FILES,
+    HUGE,
+    SAMPLES,
+    TRAIN,
+    WIDE,
+    Attack,
+    arrays,
+    cifar,
+    folders,
+    images,
+    images_but,
+    labels_but,
+    lines,
+    named_label,
+    shard,
+    text,
+    vectors,
 )
-
-
-def folders(folder: Path, *extra: tuple[str, bytes]) -> None:
-    given = [(f"train/{CLASSES[label]}/{row:02d}.png", FILES[row]) for row, label in enumerate(TRAIN.fine)]
-    for name, content in (*given, *extra):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def cifar(folder: Path, meta: Any = None, **changed: Any) -> None:
-    flat = TRAIN.images.transpose(0, 3, 1, 2).reshape(len(TRAIN.images), -1)
-    content = {"data": flat, "fine_labels": TRAIN.fine, "coarse_labels": TRAIN.coarse} | changed
-    for name in ("train", "test"):
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
-    (folder / "meta").write_bytes(pickle.dumps(meta or {}, protocol=2))
-
-
-class Attack:
-    def __reduce__(self) -> Any:
-        return eval, ("code",)
+from tests.sweeps.data.layouts import image_file
 
 
 @dataclass(frozen=True)
@@ -120,9 +50,6 @@ class Row:
     options: tuple[str, ...] = ()
 
 
-CUT = FILES[5][: len(FILES[5]) // 2]
-WIDE = image_file(np.zeros((32, 33, 3), dtype=np.uint8))
-HUGE = b"P6 60000 60000 255\n"
 PIXELS = ("--store", "pixels")
 TABLE = [
     Row("no bytes", images_but(3, None), "train.parquet row 3 column image:", "has no bytes", "embed images"),
@@ -378,6 +305,51 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         (20, "image"),
         (39, "image"),
     ]
+
+
+def test_a_fault_of_every_row_hides_no_other(tmp_path: Path) -> None:
+    files = [{"bytes": b"" if row == 30 else each, "path": None} for row, each in enumerate(FILES)]
+    images(tmp_path, image=files, label=[row + 0.5 for row in range(40)])
+    shown = check(tmp_path).stdout.splitlines()
+    assert [line.split(":")[0] for line in shown if line.startswith("train.parquet")] == [
+        *(f"train.parquet row {row} column label" for row in (0, 1, 2)),
+        "train.parquet row 30 column image",
+    ]
+    assert shown[3] == "and 37 more like it (all: check --json)"
+    assert len(json.loads(check(tmp_path, "--json").stdout)["faults"]) == 41
+
+
+def test_faults_of_several_kinds_in_one_column_are_told_apart(tmp_path: Path) -> None:
+    wrong: dict[int, Any] = {row: [0.0] * 6 for row in range(10)} | {
+        20: [1.0, float("nan"), 3.0, 4.0, 5.0, 6.0],
+        30: [1.0],
+    }
+    rows = [wrong.get(row, vector) for row, vector in enumerate(TRAIN.vectors.tolist())]
+    parquet.write_table(pa.table({"embedding": rows}), tmp_path / "train.parquet")
+    shown = check(tmp_path).stdout
+    assert "and 7 more like it" in shown
+    assert "row 20 column embedding: value 1 is nan" in shown
+    assert "row 30 column embedding: it has 1 values" in shown
+
+
+def test_a_source_without_faults_says_what_it_holds(tmp_path: Path) -> None:
+    images(tmp_path)
+    test = slice(30, 40)
+    images(
+        tmp_path,
+        "test.parquet",
+        image=[{"bytes": image_file(255 - pixels), "path": None} for pixels in TRAIN.images[test]],
+        label=TRAIN.fine[test],
+    )
+    assert check(tmp_path).stdout.splitlines() == [
+        f"{tmp_path}: images in the layout parquet, to be stored as pixels of 3 x 32 x 32",
+        "  train: 40 samples",
+        "  test: 10 samples",
+        "  label: 4 classes, 10 samples each in train",
+        "  validation: none; ingest takes a share of train (--validation)",
+        f"{tmp_path}: no faults",
+    ]
+    assert json.loads(check(tmp_path, "--json").stdout)["holds"]["splits"] == {"train": 40, "test": 10}
 
 
 def test_samples_of_train_in_test_are_a_caution(tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ def test_what_was_ingested_is_described(tmp_path: Path) -> None:
     said = run("describe", tmp_path / "made")
     assert data.digest in said
     assert "licence: CC0-1.0" in said
-    assert "fine_label: 4 classes, 9 samples each to train on" in said
+    assert "fine_label: 4 classes, 9 samples each in train" in said
+    assert run("check", tmp_path / "made") == f"{said}{tmp_path / 'made'}: no faults\n"
     assert data.manifest.classes["coarse_label"] == COARSE
     assert read_manifest(data.storage).licence == "CC0-1.0"
 

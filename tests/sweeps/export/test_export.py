@@ -53,7 +53,19 @@ def test_the_files_hold_what_the_ledger_holds(storage: Path, tmp_path: Path) -> 
     front = pd.read_parquet(tmp_path / "tables" / "front.parquet")
     assert set(front["trial"]) == set(trials[trials["on_front"]]["trial"])
     assert front["knee"].sum() == 1
-    assert front["reproduce"].iloc[0] == f"python -m sweeps reproduce swept:{front['trial'].iloc[0]}"
+    assert front["reproduce"].iloc[0] == f"python -m sweeps reproduce swept:{front['trial'].iloc[0]} --storage STORAGE"
+
+
+@pytest.mark.parametrize(("given", "flag"), [("results", ""), ("./results", " --storage ./results")])
+def test_commands_name_storage_that_is_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, flag: str
+) -> None:
+    synthetic.finished(tmp_path / "results" / "swept", "swept", 4)
+    monkeypatch.chdir(tmp_path)
+    tables = files.tables("swept", Results(given))
+    assert tables.about.storage_flag == flag
+    number = tables.front["trial"][0].as_py()
+    assert tables.front["reproduce"][0].as_py() == f"python -m sweeps reproduce swept:{number}{flag}"
 
 
 def test_duckdb_reads_them(storage: Path, tmp_path: Path) -> None:
@@ -96,6 +108,15 @@ def test_a_sweep_that_has_hardly_begun_has_tables_too(tmp_path: Path, events: li
     assert (tables.trials.num_rows, tables.front.num_rows, tables.progress.num_rows) == (len(events) // 2, 0, 0)
     files.write(tables, tmp_path / "tables")
     assert files.read(tmp_path / "tables").about.state == ("killed" if events else "not started")
+
+
+def test_a_sweep_that_is_done_is_so_while_its_driver_writes_the_last_report(tmp_path: Path) -> None:
+    synthetic.finished(tmp_path / "swept", "swept", 2)
+    with Ledger.open(tmp_path / "swept") as ledger:
+        fence = ledger.claim()
+        assert files.tables("swept", Results(str(tmp_path))).about.state == "done"
+        ledger.append(stories.opened(fence))
+        assert files.tables("swept", Results(str(tmp_path))).about.state == "running"
 
 
 def test_mixed_values_become_text_and_absent_ones_null(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,6 @@ from tests.sweeps import stories
 from tests.sweeps.tracking.place import Place
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty MLflow database: making one takes seconds, copying it none."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
-
-
-@pytest.fixture
-def place(tmp_path: Path, database: bytes) -> Iterator[Place]:
-    (tmp_path / "mlflow.db").write_bytes(database)
-    made = Place(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
-    yield made
-    made.ledger.close()
 
 
 def test_a_complete_trial_is_mirrored_whole(place: Place) -> None:

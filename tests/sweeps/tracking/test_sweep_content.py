@@ -1,8 +1,10 @@
 """What MLflow shows of a sweep besides its trials."""
 
 import json
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,21 +25,6 @@ from tests.sweeps import stories, synthetic
 from tests.sweeps.tracking.place import Place
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path.read_bytes()
-
-
-@pytest.fixture
-def place(tmp_path: Path, database: bytes) -> Iterator[Place]:
-    (tmp_path / "mlflow.db").write_bytes(database)
-    made = Place(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
-    yield made
-    made.ledger.close()
 
 
 def sweep_run(place: Place) -> Any:
@@ -93,6 +80,22 @@ def test_a_trial_has_a_card_and_says_where_its_checkpoint_is(place: Place) -> No
     assert "widths" not in card
 
 
+def test_every_command_names_the_storage(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    spec = {"file": synthetic.digits().file.to_json(), "source": ""}
+    told = tracking("sweep", spec, Results("s3://bucket/swept"))
+    place.tracking = replace(place.tracking, description=told.description, storage_flag=told.storage_flag)
+    place.tell(stories.opened(), *stories.trial_story(0, 0.8))
+    place.sync()
+    notes = [run.data.tags["mlflow.note.content"] for run in place.runs()]
+    commands = [re.search("python -m sweeps[^|`]*", line) for note in notes for line in note.splitlines()]
+    shown = [found[0].strip() for found in commands if found]
+    assert len(shown) == 8
+    assert all(command.endswith(" --storage s3://bucket/swept") for command in shown), shown
+    (row,) = file_of(place, "front.json", tmp_path)["data"]
+    assert row[-1] == "python -m sweeps reproduce sweep:0 --storage s3://bucket/swept"
+
+
 def test_what_was_picked_comes_first() -> None:
     config = {"batch": 8, "memory": {"name": "bank", "size": 4}, "negatives": {"count": 2, "name": "uniform"}}
     chosen = ["memory.bank.size", "negatives.count.fraction"]
@@ -122,6 +125,7 @@ def test_the_report_and_the_tables_are_files_of_the_sweep_and_nothing_tells_too_
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     expected = {"report.html", "front.png", "hypervolume.png", "tables", "front.json", "sweep.yaml", "environment.json"}
     assert files == expected
+    assert "python -m sweeps best swept --storage STORAGE" in parent.data.tags["mlflow.note.content"]
     for run in runs:
         assert canaries.told(f"{run.data.params} {run.data.tags} {run.data.metrics}") == []
     for path in (tmp_path / "artifacts").rglob("*"):
