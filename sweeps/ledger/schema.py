@@ -151,9 +151,12 @@ def storage_problems(connection: Connection) -> list[str]:
 
 
 def is_damage(error: DatabaseError) -> bool:
-    """Whether SQLite says that the file itself is damaged; one that it cannot write may be so, too, by its header."""
+    """Whether SQLite says that the file itself is damaged; one that it cannot write may be so, too, by its header.
+
+    An empty file is a database to it, without tables: a plain error.
+    """
     name = getattr(error.orig, "sqlite_errorname", "")
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY"))
+    return name == "SQLITE_ERROR" or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY"))
 
 
 def is_locked(error: DatabaseError) -> bool:
