@@ -52,7 +52,7 @@ def lose_lock(location: Location) -> None:
     if isinstance(location, Path):
         (location / "ledger.db.lock").unlink()
     else:
-        rewrite(location, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        rewrite(location, "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory'")
 
 
 def test_what_was_appended_is_read_back_in_order(ledger: Ledger) -> None:
