@@ -28,6 +28,8 @@ from sweeps.data.samples import Converter
 from sweeps.data.sources import SourceAt
 from sweeps.refusals import Refusal
 from sweeps.slots.address import RayAt
+from tests.sweeps.data.object_store import object_store
+from trainables.storage import Storage
 
 #: Two full blocks to train on, and another; eight spans.
 IMAGES = 32_000
@@ -71,7 +73,7 @@ class Story:
 
     def ingest(self, source: str, made: str, *options: str) -> Mapping[str, Any]:
         """What it said, and what it has written: names and times of blocks, and the manifest."""
-        where = [str(self.folder / source), str(self.folder / made)]
+        where = [source if "://" in source else str(self.folder / source), str(self.folder / made)]
         done = CliRunner().invoke(app, ["data", "ingest", *where, *options])
         said = done.output.replace(str(self.folder / made), "DATASET")
         return {"exit": done.exit_code, "said": said, **self.written(made)}
@@ -121,23 +123,25 @@ def nodes_used() -> Iterator[int]:
         yield max(used, default=0)
 
 
-def tell(folder: Path) -> dict[str, Any]:
+def tell(folder: Path, bucket: str) -> dict[str, Any]:
     """What happened."""
     for make in (arrays, faulty_lines, mixed_vectors):
         make(folder / make.__name__)
+    Storage(bucket).write("train.parquet", (folder / "mixed_vectors" / "train.parquet").read_bytes())
     story, used, seen = Story(folder), nodes_used(), {}
     seen["nodes used before"] = next(used)
     seen["images here"] = story.ingest("arrays", "images-here")
     seen["images killed"] = story.killed("arrays", "images-there", blocks=1)
     seen["images there"] = story.ingest("arrays", "images-there", *story.there)
     seen["nodes used"] = next(used)
-    for source in ("faulty_lines", "mixed_vectors"):
-        seen[f"{source} here"] = story.ingest(source, f"{source}-here")
-        seen[f"{source} there"] = story.ingest(source, f"{source}-there", *story.there)
+    for name, source in (("lines", "faulty_lines"), ("vectors", bucket)):
+        seen[f"{name} here"] = story.ingest(source, f"{name}-here")
+        seen[f"{name} there"] = story.ingest(source, f"{name}-there", *story.there)
     seen["changed"] = story.changed("faulty_lines")
     story.cluster.shutdown()
     return seen
 
 
 if __name__ == "__main__":
-    print(json.dumps(tell(Path(sys.argv[1]))))
+    with object_store() as uri:  # the nodes have its credentials
+        print(json.dumps(tell(Path(sys.argv[1]), uri)))
