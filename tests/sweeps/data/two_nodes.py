@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Story:
         self.folder = folder
         node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
         self.cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
-        self.cluster.add_node(**node)
+        self.second = self.cluster.add_node(**node)
         self.there = ("--address", self.cluster.address)
 
     def ingest(self, source: str, made: str, *options: str) -> Mapping[str, Any]:
@@ -87,11 +88,24 @@ class Story:
         """What an ingest on the cluster leaves that is killed as soon as so many blocks are there."""
         where = [str(self.folder / source), str(self.folder / made)]
         command = [sys.executable, "-m", "sweeps", "data", "ingest", *where, *self.there]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         while len(list((self.folder / made).rglob("*.arrow"))) < blocks and child.poll() is None:
             time.sleep(0.001)
         child.kill()
-        return {"exit": child.wait(), **self.written(made)}
+        said, _ = child.communicate()
+        return {"exit": child.returncode, "said": said, **self.written(made)}
+
+    def ingest_under_a_loss(self, source: str, made: str) -> Mapping[str, Any]:
+        """As `ingest` on the cluster, whose second node is killed as soon as there is a block."""
+        with ThreadPoolExecutor(1) as pool:
+            loss = pool.submit(self.lose, made)
+            return {**self.ingest(source, made, *self.there), "blocks at the loss": loss.result()}
+
+    def lose(self, made: str) -> int:
+        while not list((self.folder / made).rglob("*.arrow")):
+            time.sleep(0.001)
+        self.cluster.remove_node(self.second, allow_graceful=False)
+        return len(list((self.folder / made).rglob("*.arrow")))
 
     def changed(self, source: str) -> str:
         """What is said where tasks see other files than the driver has seen."""
@@ -137,6 +151,7 @@ def tell(folder: Path, bucket: str) -> dict[str, Any]:
     for name, source in (("lines", "faulty_lines"), ("vectors", bucket)):
         seen[f"{name} here"] = story.ingest(source, f"{name}-here")
         seen[f"{name} there"] = story.ingest(source, f"{name}-there", *story.there)
+    seen["images under a loss"] = story.ingest_under_a_loss("arrays", "images-lost")
     seen["changed"] = story.changed("faulty_lines")
     story.cluster.shutdown()
     return seen
