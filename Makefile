@@ -3,6 +3,7 @@
 # make check   format, lint, types, import rules
 # make faults  the fault tests at full length, an hour and more, and what they count
 # make cluster-test  a sweep on a cluster of three nodes, end to end, with a node that is killed: some minutes
+# make layouts-test  every layout of data, from folders and from S3, ingested and swept: some minutes
 # make sbom    what the installation holds, as a CycloneDX software bill of materials: build/sbom.json
 #
 # TORCH_INDEX: a package index with a CPU-only torch, for machines where the plain index would bring the CUDA one:
@@ -17,7 +18,7 @@ SWEEP_FILE ?= search_spaces/digits.yaml
 
 FAULT_TESTS ?= tests/faults
 
-.PHONY: sweep test check faults cluster-test sbom
+.PHONY: sweep test check faults cluster-test layouts-test sbom
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m sweeps run $(SWEEP_FILE)
@@ -30,6 +31,9 @@ faults: $(VENV)/.installed-dev
 
 cluster-test: $(VENV)/.installed-dev
 	CLUSTER=long $(BIN)/python -m pytest tests/cluster --timeout 900
+
+layouts-test: $(VENV)/.installed-dev
+	LAYOUTS=all $(BIN)/python -m pytest tests/sweeps/data/test_swept_layouts.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check

@@ -32,6 +32,11 @@ class TaskMember(Config):
         raise NotImplementedError
 
     @property
+    def labelled(self) -> bool:
+        """Whether source samples have labels; without, all are of class 0, and nothing may look at that."""
+        return True
+
+    @property
     def source_samples(self) -> int:
         """Samples that distillation sees."""
         raise NotImplementedError

@@ -28,6 +28,7 @@ def _misfits(config: "TrialConfig") -> Iterator[Misfit]:
     yield from _sizes(config)
     yield from _networks(config)
     yield from _contrast(config)
+    yield from _labels(config)
     yield from _views(config)
 
 
@@ -98,6 +99,21 @@ def _contrast(config: "TrialConfig") -> Iterator[Misfit]:
     if memory.keeps_prototypes and objective.uses_labels_of_rows:
         rule = f"{objective.name}, as it is set, looks at the labels of rows, and prototypes have none"
         yield "memory.name", memory.name, rule, "choose a memory of samples"
+
+
+def _labels(config: "TrialConfig") -> Iterator[Misfit]:
+    if config.task.labelled:
+        return
+    objective, negatives, none = config.objective, config.negatives, "and the task's samples have none"
+    if objective.uses_labels or "logits" in objective.reads:
+        rule = f"{objective.name}, as it is set, needs the classes of samples, {none}"
+        yield "objective.name", objective.name, rule, "choose one of embeddings, such as crd"
+    if objective.draws and negatives.uses_labels:
+        rule = f"{negatives.name} looks at labels, {none}"
+        yield "negatives.name", negatives.name, rule, "choose another sampler"
+    if config.teacher.steps:
+        rule = f"a teacher is trained on labels, {none}"
+        yield "teacher.steps", config.teacher.steps, rule, "write 0, and give it weights that were trained elsewhere"
 
 
 def _views(config: "TrialConfig") -> Iterator[Misfit]:

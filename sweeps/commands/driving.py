@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from search_spaces.secrets import redacted
-from sweeps.commands.jobs import is_dashboard, resubmit
+from sweeps.commands.jobs import resubmit
 from sweeps.commands.options import (
     RESULTS,
     FileArgument,
@@ -29,7 +29,7 @@ from sweeps.named_numbers import named_numbers
 from sweeps.refusals import Refusal, refusals
 from sweeps.results import Results
 from sweeps.signals import Interrupted
-from sweeps.slots.address import HERE, RayAt
+from sweeps.slots.address import HERE, RayAt, is_dashboard
 
 
 def run(
@@ -51,7 +51,7 @@ def run(
 
         loaded = load(file, overrides)
         sweep = check_id(new_id(loaded.file.name) if sweep is None else sweep)
-        ray_at = _ray_at(address, open_cluster)
+        ray_at = RayAt.of(address, open_cluster)
         ray_at.check()
         session.create(loaded, storage, sweep, here=ray_at == HERE)
         for caution in cautions(loaded):
@@ -83,7 +83,7 @@ def resume(
             return
         if install:
             raise Refusal("packages are installed for a job, and none is submitted; give --address http://host:port")
-        chosen, ray_at = storage.existing(sweep), _ray_at(address, open_cluster)
+        chosen, ray_at = storage.existing(sweep), RayAt.of(address, open_cluster)
     _drive(storage, chosen, ray_at, accept_changed_code=accept_changed_code, budget=given)
 
 
@@ -109,7 +109,7 @@ def confirm(
             return
         from sweeps.confirmation.start import start
 
-        ray_at = _ray_at(address, open_cluster)
+        ray_at = RayAt.of(address, open_cluster)
         name = start(storage, ledger.sweep, seeds, accept_changed_code)
     out.print(f"sweep {name} in {storage}/{name}", highlight=False)
     _drive(storage, name, ray_at, accept_changed_code=accept_changed_code)
@@ -150,15 +150,6 @@ def _drive(
             sync = f"python -m sweeps sync {sweep}{storage.flag}"
             out.print(f"MLflow is behind; when it can be reached: {sync}", style="red", soft_wrap=True)
         raise SystemExit(3 if failed(history) else 0)
-
-
-def _ray_at(address: str | None, open_cluster: bool) -> RayAt:
-    if is_dashboard(address):
-        raise Refusal(
-            f"a cluster is joined at the host:port of its GCS, and {address} is its dashboard. Use `python -m sweeps "
-            "submit`, or give the GCS's"
-        )
-    return RayAt(address, open_cluster) if address else HERE
 
 
 def _leave(code: int) -> NoReturn:

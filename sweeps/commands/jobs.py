@@ -119,11 +119,6 @@ def resubmit(
     _print_next(sweep, storage, cluster.address)
 
 
-def is_dashboard(address: str | None) -> bool:
-    """Whether an address is one that jobs are submitted to."""
-    return bool(address and address.startswith(("http://", "https://")))
-
-
 def ask(address: str, sweep: str | None, command: str, storage: Results, options: Sequence[str] = ()) -> None:
     """Print what a reading command says on the cluster."""
     with refusals():

@@ -1,22 +1,25 @@
-"""`data ingest`, `data check` and `data describe`: bring your own data. None of them loads Ray."""
+"""`data ingest`, `data check` and `data describe`: bring your own data. Ray is loaded to join a cluster only."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sweeps.commands.options import JsonOption, out, print_json
+from sweeps.commands.options import JsonOption, OpenClusterOption, out, print_json
 from sweeps.refusals import Refusal, Unsafe, refusals
+from sweeps.slots.address import HERE, RayAt
 
 if TYPE_CHECKING:
     from sweeps.data.content import Content
+    from sweeps.data.conversion import Conversion
     from sweeps.data.faults import Faults
     from sweeps.data.files import Files
     from sweeps.data.ingest import Request
+    from sweeps.data.sources import SourceAt
     from trainables.datasets.manifest import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: check what you have, ingest it, see what was ingested.")
@@ -38,6 +41,14 @@ StoreOption = Annotated[
     Literal["pixels", "encoded"] | None, typer.Option(help="Left out, small images of one size are stored as pixels.")
 ]
 SizeOption = Annotated[int | None, typer.Option(min=4, help="Bring images to this size: shorter side, then middle.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="Read and check on the Ray cluster at host:port, or `auto` in a job of it. Every node must reach SOURCE: "
+        "an object store, or a shared folder.",
+    ),
+]
 LicenceOption = Annotated[str | None, typer.Option(help="Under which terms, such as CC-BY-4.0.")]
 
 
@@ -54,6 +65,8 @@ def ingest(
     store: StoreOption = None,
     size: SizeOption = None,
     licence: LicenceOption = None,
+    address: AddressOption = None,
+    open_cluster: OpenClusterOption = False,
 ) -> None:
     """Make a dataset of images, text or embeddings. One that was killed goes on with the same command.
 
@@ -63,17 +76,19 @@ def ingest(
         from sweeps.data.faults import Faults
         from sweeps.data.ingest import Request
         from sweeps.data.ingest import ingest as write
-        from sweeps.data.sources import open_source, recognised
+        from sweeps.data.sources import SourceAt
         from trainables.storage import Storage
 
         if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
             raise Refusal(f"--validation {validation} and --test {test} must leave something to train on; lower them")
         request = Request(validation=validation, test=test, seed=seed, store=store, size=size, licence=licence)
+        ray_at = RayAt.of(address, open_cluster)
         found = Faults()
-        files = _files(source, split)
-        opened = open_source(files, found, layout or recognised(files), unpickle)
-        with _progress("ingest") as progress:
-            manifest = write(opened, files, request, Storage(dataset), found, progress)
+        at = SourceAt(source, tuple(split), layout, unpickle)
+        files = at.files()
+        opened = at.open(files, found)
+        with _conversion(ray_at, at, files) as conversion, _progress("ingest") as progress:
+            manifest = write(opened, files, request, Storage(dataset), found, progress, conversion)
         _show(found)
         _refuse(found, source, "nothing was ingested")
     if manifest:
@@ -98,14 +113,17 @@ def check(
     """
     with refusals():
         from sweeps.data.faults import Faults
+        from sweeps.data.sources import SourceAt
 
-        found, files = Faults(), _files(source, split)
+        found = Faults()
+        at = SourceAt(source, tuple(split), layout, unpickle)
+        files = at.files()
         if "manifest.json" in files.names:
             held, lines = _check_ingested(source, found)
         else:
             from sweeps.data.ingest import Request
 
-            held, lines = _check_source(source, files, layout, unpickle, Request(store=store, size=size), found)
+            held, lines = _check_source(at, files, Request(store=store, size=size), found)
         if as_json:
             faults = [vars(fault) for fault in found]
             print_json({"source": source, "holds": held and asdict(held), "faults": faults})
@@ -130,33 +148,28 @@ def describe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
         _print(_described(dataset, manifest))
 
 
-def _files(source: str, splits: list[str]) -> "Files":
-    from sweeps.data.files import Files, split_of
+@contextmanager
+def _conversion(ray_at: RayAt, at: "SourceAt", files: "Files") -> "Iterator[Conversion]":
+    """Where samples are read and checked."""
+    if ray_at == HERE:
+        from sweeps.data.conversion import converted_here
 
-    try:
-        files = Files(source)
-    except FileNotFoundError:
-        raise Refusal(f"there is nothing at {source}; give a folder or file that is there") from None
-    except OSError as error:
-        raise Refusal(f"{source} cannot be read ({error}); see to its address and permissions") from error
-    there = dict.fromkeys(map(split_of, files.names))
-    for split in splits:
-        if split not in there:
-            raise Refusal(f"{source} has no files of the split {split}; it has {', '.join(there)}")
-    if splits:
-        files.keep(splits)
-    return files
+        yield converted_here
+        return
+    from sweeps.data.cluster import conversion_on
+
+    with conversion_on(ray_at, replace(at, uri=files.uri), files) as conversion:
+        yield conversion
 
 
 def _check_source(
-    source: str, files: "Files", layout: str | None, unpickle: bool, request: "Request", found: "Faults"
+    at: "SourceAt", files: "Files", request: "Request", found: "Faults"
 ) -> "tuple[Content | None, list[str]]":
     """What is there to be ingested, also in lines; nothing where there are faults."""
     from sweeps.data.ingest import Examination
-    from sweeps.data.sources import open_source, recognised
+    from sweeps.data.sources import recognised
 
-    layout = layout or recognised(files)
-    opened = open_source(files, found, layout, unpickle)
+    opened = at.open(files, found)
     with _progress("check") as progress:
         examination = Examination(opened, request, found, progress)
         examination.run(files.uri)
@@ -165,7 +178,7 @@ def _check_source(
         return None, []
     carved = [name for name in ("validation", "test") if name not in held.splits]
     return held, [
-        f"{source}: {held.kind} in the layout {layout}, to be stored as {held.form}",
+        f"{at.uri}: {held.kind} in the layout {at.layout or recognised(files)}, to be stored as {held.form}",
         *held.counts(),
         *(f"  {name}: none; ingest takes a share of train (--{name})" for name in carved),
     ]

@@ -1,7 +1,8 @@
 """The files of a source, in a local folder or any URI that `pyarrow.fs` knows, and the split that each belongs to."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ class Files:
             if info.is_file
         }
         self.names = [name for name in self._infos if not any(part.startswith(".") for part in name.split("/"))]
+        #: How many samples a file holds, of those that tell nothing of it, once they were read to their end.
+        self.rows: dict[str, int] = {}
 
     def keep(self, splits: Iterable[str]) -> None:
         """Leave out the files of other splits."""
@@ -62,6 +65,20 @@ class Files:
         """The content of a file."""
         with self.open(name) as file:
             return bytes(file.read())
+
+    def starts(self, names: Sequence[str]) -> list[int]:
+        """The rows of a split at which its files begin, all of which were read."""
+        return list(accumulate((self.rows[name] for name in names), initial=0))[:-1]
+
+    def from_row(self, names: Sequence[str], start: int) -> Iterator[tuple[str, int]]:
+        """Those of a split's files that hold row `start` and what follows, each with its own row to begin at.
+
+        Who reads one notes its `rows`; those before `start` whose rows are noted are not read again.
+        """
+        for name in names:
+            if name not in self.rows or start < self.rows[name]:
+                yield name, start
+            start = max(0, start - self.rows[name])
 
     def stamps(self) -> list[tuple[str, int, int]]:
         """Name, size and time of change of each file: they differ where what is there is not what was there."""

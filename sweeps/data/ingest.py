@@ -8,27 +8,26 @@ request, which `ingest.json` tells apart.
 
 import hashlib
 import json
-import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.secrets import redacted
 from sweeps.data.content import Content
+from sweeps.data.conversion import Conversion, converted_here, sample_hash
 from sweeps.data.faults import Bad, Faults
 from sweeps.data.files import Files
 from sweeps.data.labels import Labels, check_classes, read_labels
 from sweeps.data.samples import Converter, converter
-from sweeps.data.source import ROWS, Rows, Source
+from sweeps.data.source import ROWS, Source
+from sweeps.data.spans import spans
 from sweeps.data.splitting import Target, targets
 from sweeps.data.writer import SplitWriter
 from sweeps.refusals import Refusal
 from trainables.base import Config
-from trainables.datasets.ahead import ahead
 from trainables.datasets.blocks import stored_samples
 from trainables.datasets.manifest import LAYOUT, MANIFEST, Manifest, Split, Stored, write_manifest
 from trainables.storage import Storage
@@ -52,14 +51,21 @@ class Request(Config):
 
 
 def ingest(
-    source: Source, files: Files, request: Request, storage: Storage, faults: Faults, progress: Progress
+    source: Source,
+    files: Files,
+    request: Request,
+    storage: Storage,
+    faults: Faults,
+    progress: Progress,
+    conversion: Conversion = converted_here,
 ) -> Manifest | None:
     """Write a dataset, or go on where an ingest of the same was killed. None if there are faults: nothing is left then.
 
-    Raises `Refusal` if the folder holds a dataset, or an unfinished one of something else.
+    The dataset is the same wherever samples are converted. Raises `Refusal` if the folder holds a dataset, or an
+    unfinished one of something else.
     """
     begin(storage, files, request)
-    writing = Examination(source, request, faults, progress, storage)
+    writing = Examination(source, request, faults, progress, storage, conversion)
     manifest = writing.run(files.uri)
     if manifest:
         write_manifest(storage, manifest)
@@ -94,9 +100,16 @@ class Examination:
     """
 
     def __init__(
-        self, source: Source, request: Request, faults: Faults, progress: Progress, storage: Storage | None = None
+        self,
+        source: Source,
+        request: Request,
+        faults: Faults,
+        progress: Progress,
+        storage: Storage | None = None,
+        conversion: Conversion = converted_here,
     ) -> None:
-        self.source, self.request, self.faults, self.progress, self.storage = source, request, faults, progress, storage
+        self.source, self.request, self.faults, self.progress = source, request, faults, progress
+        self.storage, self.conversion = storage, conversion
         self.writers: list[SplitWriter] = []
         self.hashes: dict[str, array[int]] = {}
         self.done = 0
@@ -117,7 +130,7 @@ class Examination:
         self.hashes = {target.name: self._taken_over(target.name, convert) for target in planned}
         total = sum(len(target.rows) for target in planned)
         for split in self.source.splits:
-            self._read(split, [target for target in planned if target.source == split], convert, total)
+            self._read(split, [target for target in planned if target.source == split], labels, convert, total)
         for writer in self.writers:
             if not self.faults.refuse:
                 writer.flush()
@@ -146,11 +159,11 @@ class Examination:
         """The hashes of the samples that are written already."""
         batches = (batch for writer in self.writers if writer.name == name for batch in writer.found())
         samples = (sample for batch in batches for sample in stored_samples(convert.stored, convert.shape, batch))
-        hashes = array("Q", map(_hash, samples))
+        hashes = array("Q", map(sample_hash, samples))
         self.done += len(hashes)
         return hashes
 
-    def _read(self, split: str, planned: list[Target], convert: Converter, total: int) -> None:
+    def _read(self, split: str, planned: list[Target], labels: Labels, convert: Converter, total: int) -> None:
         """Read a split from the first row on that is not written yet."""
         missing = [target.rows[len(self.hashes[target.name]) :] for target in planned]
         row = min((int(rows[0]) for rows in missing if len(rows)), default=None)
@@ -160,8 +173,10 @@ class Examination:
         for number, rows_missing in enumerate(missing):
             owner[rows_missing] = number
         writers = {writer.name: writer for writer in self.writers}
-        for rows, values, hashes in _converted(self.source.samples(split, row), convert):
-            for offset, (value, hashed) in enumerate(zip(values, hashes, strict=True)):
+        starts = self.source.starts(split)
+        for converted in self.conversion(self.source, split, spans(starts, row, labels.rows[split]), convert):
+            rows = converted.rows
+            for offset, (value, hashed) in enumerate(zip(rows.values, converted.hashes, strict=True)):
                 number = owner[row + offset]
                 if isinstance(value, Bad):
                     self.faults.add(rows.file, rows.first + offset, self.source.column, value)
@@ -213,18 +228,3 @@ def _chosen(labels: Labels, target: Target) -> dict[str, NDArray[np.int64]]:
 
 def _per_class(numbers: Mapping[str, NDArray[np.int64]], labels: Labels, column: str) -> tuple[int, ...]:
     return tuple(np.bincount(numbers[column], minlength=len(labels.classes[column])).tolist())
-
-
-def _converted(chunks: Iterator[Rows], convert: Converter) -> Iterator[tuple[Rows, list[Any], list[int]]]:
-    """Rows with what is stored of them, and a hash of each, in order; some are decoded at once."""
-
-    def work(rows: Rows) -> tuple[Rows, list[Any], list[int]]:
-        values = convert.convert(rows)
-        return rows, values, [0 if isinstance(value, Bad) else _hash(value) for value in values]
-
-    return ahead(work, chunks, os.cpu_count() or 1)
-
-
-def _hash(sample: Any) -> int:
-    content = sample.encode() if isinstance(sample, str) else sample if isinstance(sample, bytes) else sample.tobytes()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")

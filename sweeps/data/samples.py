@@ -100,6 +100,10 @@ def _size(content: Any) -> tuple[int, int] | None:
 def _text(value: Any) -> Any:
     if not isinstance(value, str):
         return Bad(f"it is a {type(value).__name__}, no text", "write a string, or drop the row")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # such as JSON's "\ud83d" without the other half
+        return Bad("it holds half of a character", "mend what wrote it, or drop the row")
     return value if value.strip() else Bad("it is empty", "drop the row")
 
 

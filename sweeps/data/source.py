@@ -4,7 +4,7 @@ What a source cannot read it puts a `Bad` in the place of, or, for a whole file,
 the next file: so all faults are found in one pass.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,3 +75,6 @@ class Source(Protocol):
 
     def samples(self, split: str, start: int) -> Iterator[Rows]:
         """The samples of a split, from row `start` of the split on."""
+
+    def starts(self, split: str) -> Sequence[int]:
+        """The rows, rising, at which reading may begin without what is before them; asked once labels were read."""

@@ -15,6 +15,16 @@ class RayAt:
     address: str | None = None
     open_cluster: bool = False
 
+    @classmethod
+    def of(cls, address: str | None, open_cluster: bool) -> "RayAt":
+        """As a command is given it. Raises `Refusal` for a dashboard, which is not joined."""
+        if is_dashboard(address):
+            raise Refusal(
+                f"a cluster is joined at the host:port of its GCS, and {address} is its dashboard. Give the GCS's; to "
+                "the dashboard sweeps are taken by `python -m sweeps submit`"
+            )
+        return cls(address, open_cluster) if address else HERE
+
     def check(self) -> None:
         """Raise `Refusal` where no cluster answers, and `Unsafe` where one answers anybody and that is not meant."""
         from sweeps.slots.authentication import answer_to_a_stranger, refuse_open_cluster
@@ -37,3 +47,8 @@ class RayAt:
 
 
 HERE = RayAt()
+
+
+def is_dashboard(address: str | None) -> bool:
+    """Whether an address is one that jobs are submitted to."""
+    return bool(address and address.startswith(("http://", "https://")))

@@ -53,19 +53,25 @@ _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 STORE_BYTES = 200 * 1024 * 1024
 
 
-def start_ray(address: str | None = None, *, cpus: int | None = None, open_cluster: bool = False) -> None:
+def start_ray(
+    address: str | None = None,
+    *,
+    cpus: int | None = None,
+    open_cluster: bool = False,
+    meanwhile: str = "sweeps.training",
+) -> None:
     """Start Ray on this machine, bound to loopback and with `cpus` (default: all), or join the cluster at `address`.
 
     Either asks for this user's token (`sweeps.slots.authentication`). Raises `Unsafe` for a cluster that does not,
     unless `open_cluster` says that it is meant. Workers import this checkout's packages, from whatever directory the
-    driver was started.
+    driver was started. `meanwhile` is a module that is imported while Ray starts.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.ERROR)
-    # The heavy half of Ray and torch load while Ray's processes start.
-    threading.Thread(target=importlib.import_module, args=("sweeps.training",), daemon=True).start()
+    # Of sweeps, the heavy half of Ray and torch.
+    threading.Thread(target=importlib.import_module, args=(meanwhile,), daemon=True).start()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:

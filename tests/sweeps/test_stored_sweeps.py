@@ -1,4 +1,4 @@
-"""Sweeps on ingested data, through the command line and real Ray: text, embeddings, images in an object store."""
+"""Sweeps on real data that were ingested, through the command line and real Ray: text and embeddings."""
 
 import json
 import subprocess
@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-from PIL import Image
 
-from tests.sweeps.data.object_store import object_store
 from tests.trainables.tasks.documentation import PACKAGES, documented
 from tests.trainables.tasks.made import vectors
 
@@ -67,29 +64,3 @@ def test_embeddings_of_real_images_are_refined(tmp_path: Path) -> None:
     )
     assert metrics["transfer/knn_top1"] > 0.8
     assert abs(metrics["transfer/knn_top1_gain"]) < 0.2
-
-
-def test_images_from_class_folders_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    drawn = np.random.default_rng(0)
-    for number in range(240):
-        kind, split = number % 4, "test" if number % 5 == 0 else "train"
-        folder = tmp_path / "pictures" / split / f"kind{kind}"
-        folder.mkdir(parents=True, exist_ok=True)
-        pixels = 60 * kind + drawn.integers(0, 60, (8, 8, 3))
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
-    with object_store() as uri:
-        sweeps("data", "ingest", str(tmp_path / "pictures"), uri)
-        (tmp_path / "images.yaml").write_text(
-            "name: images\n"
-            f"trial: {{task: {{name: images, data: '{uri}', held_out: [2, 3]}},\n"
-            "  teacher: {model: {name: convnet, width: 2}, steps: 10}, student: {name: convnet, width: 2},\n"
-            "  objective: {name: crd, temperature: {float: [0.05, 0.4]}}, memory: {name: queue, size: 32},\n"
-            "  negatives: {name: uniform, count: 8}, batch_size: 16, steps: 6}\n"
-            "goals: {source/knn_top1: maximize, compute/cost_s: minimize}\n"
-            "search: {name: tpe}\nstop: {name: non_dominated}\nbudget: {trials: 2}\n"
-        )
-        metrics = front_of(tmp_path, str(tmp_path / "images.yaml"))
-    for name in ("transfer", "corrupted", "source"):
-        assert 0 < metrics[f"{name}/knn_top1"] <= 1
-        assert 0 < metrics[f"test/{name}/knn_top1"] <= 1

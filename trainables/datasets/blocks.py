@@ -21,7 +21,8 @@ SAMPLE = "sample"
 BLOCK_BYTES = 32 << 20
 
 _TYPES = {"encoded": pa.large_binary(), "text": pa.large_string()}
-_NUMBERS: dict[str, Any] = {"pixels": np.uint8, "vector": np.float32}
+#: How what is stored as numbers is.
+NUMBERS: dict[str, Any] = {"pixels": np.uint8, "vector": np.float32}
 
 
 def encoded_block(stored: Stored, samples: Any, labels: Mapping[str, NDArray[np.int64]]) -> tuple[bytes, int]:
@@ -50,7 +51,7 @@ def stored_samples(stored: Stored, shape: tuple[int, ...], batch: pa.RecordBatch
     column = batch.column(SAMPLE)
     if stored in _TYPES:
         return Values(column)
-    flat = np.frombuffer(column.buffers()[1], dtype=_NUMBERS[stored])[: len(column) * math.prod(shape)]
+    flat = np.frombuffer(column.buffers()[1], dtype=NUMBERS[stored])[: len(column) * math.prod(shape)]
     return flat.reshape(len(column), *shape)
 
 
@@ -70,6 +71,6 @@ class Values(Sequence[Any]):
 def _column(stored: Stored, samples: Any) -> pa.Array:
     if stored in _TYPES:
         return pa.array(samples, type=_TYPES[stored])
-    array = np.ascontiguousarray(samples, dtype=_NUMBERS[stored])
+    array = np.ascontiguousarray(samples, dtype=NUMBERS[stored])
     width = array[0].nbytes
     return pa.Array.from_buffers(pa.binary(width), len(array), [None, pa.py_buffer(array)])

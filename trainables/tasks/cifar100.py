@@ -34,4 +34,4 @@ class Cifar100(Images):
     @property
     def classes(self) -> int:
         """C: those of the superclasses that are not held out."""
-        return len(self.manifest.classes[self.label_column]) - _FINE_IN_COARSE * len(self.held_out)
+        return len(self.manifest.classes[self.label]) - _FINE_IN_COARSE * len(self.held_out)

@@ -43,7 +43,7 @@ class Images(StoredTask):
     @property
     def known_names(self) -> tuple[str, ...]:
         """As they are, and corrupted."""
-        return ("corrupted", "source") if self.corruptions else ("source",)
+        return ("corrupted", *super().known_names) if self.corruptions and self.labelled else super().known_names
 
     def misfits(self) -> Iterator[Misfit]:
         """What the manifests tell, and whether a size is needed."""

@@ -45,7 +45,7 @@ class LoadedTask:
         self.config, self.classes = config, config.classes
         of_data = _Splits(config, config.data, config.label_column)
         order_N = of_data.order()
-        stratum_N = of_data.dataset.labels("train", config.held_out_column).numpy()
+        stratum_N = labels_of(of_data.dataset, "train", config.held_out_column)
         held_out_N = np.isin(stratum_N, config.held_out)
         kept_back, source = first_of_each(order_N[~held_out_N[order_N]], stratum_N, config.kept_back)
         known = np.unique(of_data.label_N["train"][source])
@@ -61,7 +61,8 @@ class LoadedTask:
         for name, location in sorted(config.transfer.items()):
             other = _Splits(config, location)
             self.transfer_sets[name] = other.transfer_set(other.order(), np.unique(other.label_N["train"]))
-        self.transfer_sets |= config.known_sets(of_data.transfer_set(source, known, kept_back, known))
+        if config.labelled:
+            self.transfer_sets |= config.known_sets(of_data.transfer_set(source, known, kept_back, known))
         self.digest = _digest(config, of_data.dataset)
 
     def views(self, sample_B: Tensor, epoch: int, seed: int) -> Tensor:
@@ -74,7 +75,7 @@ class _Splits:
 
     def __init__(self, config: "StoredTask", location: str, column: str | None = None) -> None:
         self.config, self.dataset = config, config.opened(location)
-        self.label_N = {split: self.dataset.labels(split, column).numpy() for split in self.dataset.manifest.splits}
+        self.label_N = {split: labels_of(self.dataset, split, column) for split in self.dataset.manifest.splits}
 
     def order(self) -> Whole:
         """The training samples, in an order that no trial can change."""
@@ -109,6 +110,13 @@ class _Splits:
 
     def _of_classes(self, split: str, classes: Whole) -> Whole:
         return np.flatnonzero(np.isin(self.label_N[split], classes))
+
+
+def labels_of(dataset: Dataset, split: str, column: str | None) -> Whole:
+    """The labels of a split, in a column or in the first one, (N,); zeros where there is none."""
+    if not dataset.manifest.classes:
+        return np.zeros(dataset.samples(split), dtype=np.int64)
+    return dataset.labels(split, column).numpy()
 
 
 def first_of_each(index_N: Whole, label_M: Whole, count: Callable[[int], int]) -> tuple[Whole, Whole]:

@@ -22,7 +22,7 @@ SetName = Annotated[str, StringConstraints(pattern="^[a-z0-9_]+$")]
 
 
 class StoredTask(TaskMember):
-    """A task on the dataset at `data`, which needs the splits ``train`` and ``test`` and a column of labels.
+    """A task on the dataset at `data`, which needs the splits ``train`` and ``test``.
 
     Distillation sees the training samples of the source classes: all but those numbered in `held_out`. A share of
     them, `validation`, is kept from it class by class, where the dataset has no split ``validation``; with 0 it sees
@@ -30,7 +30,8 @@ class StoredTask(TaskMember):
 
     Transfer sets, on which probes learn from `labels_per_class` samples of each class: ``transfer`` (the classes that
     were held out), each dataset of `transfer` under its name, and ``source`` (the source classes themselves, where a
-    student's own classifier is judged too). `threads` read ahead, which changes no result.
+    student's own classifier is judged too). Of a dataset without labels distillation sees all, and there are those of
+    `transfer` alone. `threads` read ahead, which changes no result.
     """
 
     kind: ClassVar[Kind]
@@ -59,12 +60,17 @@ class StoredTask(TaskMember):
         return manifest_at(self.data)
 
     @property
-    def label_column(self) -> str:
-        """The labels that are told: `label`, or the first column."""
-        return self.label or next(iter(self.manifest.classes))
+    def labelled(self) -> bool:
+        """Whether the dataset has labels."""
+        return bool(self.manifest.classes)
 
     @property
-    def held_out_column(self) -> str:
+    def label_column(self) -> str | None:
+        """The labels that are told: `label`, or the first column; None where there are none."""
+        return self.label or next(iter(self.manifest.classes), None)
+
+    @property
+    def held_out_column(self) -> str | None:
         """The labels by which classes are held out, and the share for validation is taken."""
         return self.label_column
 
@@ -76,23 +82,23 @@ class StoredTask(TaskMember):
     @property
     def classes(self) -> int:
         """C: classes that are not held out."""
-        return len(self.manifest.classes[self.label_column]) - len(self.held_out)
+        return len(class_names(self.manifest, self.label_column)) - len(self.held_out)
 
     @property
     def source_samples(self) -> int:
         """Training samples of the source classes, but those kept for validation."""
-        counts = enumerate(self.manifest.splits["train"].per_class[self.held_out_column])
+        counts = enumerate(training_samples(self.manifest, self.held_out_column))
         return sum(count - self.kept_back(count) for label, count in counts if label not in self.held_out)
 
     @property
     def target_samples(self) -> int:
         """Samples that the probes of the first transfer set learn from, at most."""
         first = self.transfer_names[0]
-        held_out = len(self.manifest.classes[self.label_column]) - self.classes
+        held_out = len(class_names(self.manifest, self.label_column)) - self.classes
         learned = {"transfer": held_out, "source": self.classes}
         if first in self.transfer:
             manifest = manifest_at(self.transfer[first])
-            counts = manifest.splits["train"].per_class[next(iter(manifest.classes))]
+            counts = training_samples(manifest, next(iter(manifest.classes)))
             return sum(min(count, self.labels_per_class) for count in counts)
         return learned.get(first, self.classes) * self.labels_per_class
 
@@ -104,7 +110,7 @@ class StoredTask(TaskMember):
     @property
     def known_names(self) -> tuple[str, ...]:
         """Those on the source classes."""
-        return ("source",)
+        return ("source",) if self.labelled else ()
 
     def kept_back(self, count: int) -> int:
         """Of so many training samples of a class, those kept for validation."""
@@ -114,27 +120,45 @@ class StoredTask(TaskMember):
         """What the manifests tell."""
         yield from _misfits_at("data", self.data, self.kind)
         columns = self.manifest.classes
-        if self.label_column not in columns:
-            yield "label", self.label, f"the dataset's labels are: {', '.join(columns)}", "choose one of these"
-        names = columns[self.held_out_column]
-        wrong = [number for number in self.held_out if not 0 <= number < len(names)]
-        told_apart = len(columns[self.label_column]) - self.classes
-        if wrong or len(set(self.held_out)) < len(self.held_out) or self.classes < 2 or told_apart == 1:
-            rule = f"held_out are different numbers of classes, 0 to {len(names) - 1}, and no side has a single class"
-            yield "held_out", list(self.held_out), rule, "change the numbers"
-        counts = self.manifest.splits["train"].per_class[self.held_out_column]
-        few = [names[number] for number in self.held_out if counts[number] <= self.labels_per_class]
-        if few:
-            rule = f"probes learn from labels_per_class samples of a held-out class, and {few[0]} has no more than that"
-            yield "labels_per_class", self.labels_per_class, rule, "lower it, or hold out other classes"
+        if not columns and not self.transfer:
+            rule = "probes learn from labels, and these samples have none"
+            yield "data", self.data, rule, "ingest it again with a label, or name a dataset with labels in `transfer`"
+        if self.label_column not in columns and (columns or self.label):
+            told = ", ".join(columns) or "(none)"
+            yield "label", self.label, f"the dataset's labels are: {told}", "choose one of these, or leave it out"
+        if not columns and self.held_out:
+            rule = "classes are held out by their labels, and these samples have none"
+            yield "held_out", list(self.held_out), rule, "leave it out"
+        if columns:
+            yield from self._misfits_of_classes()
         for name, location in self.transfer.items():
             path = f"transfer.{name}"
             if name in self.reserved:
                 yield path, location, f"{name} is the name of a set of the task's own", "choose another name"
             yield from _misfits_at(path, location, self.kind)
+            if not manifest_at(location).classes:
+                yield (
+                    path,
+                    location,
+                    "its samples must have labels, which probes learn from",
+                    "ingest it again with a label",
+                )
             if self.shape_at(location) != self.inputs:
                 rule = f"samples must have the shape of those of data, {self.inputs}, not {self.shape_at(location)}"
                 yield path, location, rule, "ingest it in that shape"
+
+    def _misfits_of_classes(self) -> Iterator[Misfit]:
+        names = class_names(self.manifest, self.held_out_column)
+        wrong = [number for number in self.held_out if not 0 <= number < len(names)]
+        told_apart = len(class_names(self.manifest, self.label_column)) - self.classes
+        if wrong or len(set(self.held_out)) < len(self.held_out) or self.classes < 2 or told_apart == 1:
+            rule = f"held_out are different numbers of classes, 0 to {len(names) - 1}, and no side has a single class"
+            yield "held_out", list(self.held_out), rule, "change the numbers"
+        counts = training_samples(self.manifest, self.held_out_column)
+        few = [names[number] for number in self.held_out if counts[number] <= self.labels_per_class]
+        if few:
+            rule = f"probes learn from labels_per_class samples of a held-out class, and {few[0]} has no more than that"
+            yield "labels_per_class", self.labels_per_class, rule, "lower it, or hold out other classes"
 
     def shape_at(self, location: str) -> tuple[int, ...]:
         """The shape of the samples of a dataset, as this task shows them."""
@@ -177,6 +201,17 @@ def manifest_at(location: str) -> Manifest:
     return read_manifest(storage_at(location))
 
 
+def class_names(manifest: Manifest, column: str | None) -> tuple[str, ...]:
+    """The classes of a column; one without a name, of all samples, where there is none."""
+    return ("",) if column is None else manifest.classes[column]
+
+
+def training_samples(manifest: Manifest, column: str | None) -> tuple[int, ...]:
+    """Samples to train on of each of these classes."""
+    train = manifest.splits["train"]
+    return (train.samples,) if column is None else train.per_class[column]
+
+
 def _misfits_at(path: str, location: str, kind: Kind) -> Iterator[Misfit]:
     try:
         manifest = manifest_at(location)
@@ -193,5 +228,3 @@ def _misfits_at(path: str, location: str, kind: Kind) -> Iterator[Misfit]:
     if lacking:
         rule = f"a dataset must have the splits train and test, and this one has: {', '.join(manifest.splits)}"
         yield path, location, rule, "ingest it again with a split for each"
-    if not manifest.classes:
-        yield path, location, "its samples must have labels, which probes learn from", "ingest it again with a label"

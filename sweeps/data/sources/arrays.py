@@ -1,7 +1,7 @@
 """NumPy arrays, never pickled: ``train_images.npy`` and ``train_label.npy``, or one ``train.npz`` with their names."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -63,6 +63,10 @@ class Arrays:
         for first in range(start, samples.rows, ROWS):
             values = samples.read(first, min(ROWS, samples.rows - first))
             yield Rows(samples.file, first, _channels_first(values) if self.kind == "images" else values)
+
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return range(self._arrays[split][self.column].rows)
 
     def _opened(self, files: Files, name: str) -> "Iterator[_Array]":
         try:

@@ -5,7 +5,7 @@ They are read once, here, by an unpickler that knows arrays, and no other class 
 
 import io
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -69,15 +69,20 @@ class Cifar:
                     bad = Bad(f"it has {len(values)} labels, and {count} images", "fetch the file again")
                     self._faults.add(name, None, column, bad)
                 columns[column] = (values + [None] * count)[:count]
+            self._files.rows[name] = count
             yield LabelRows(name, 0, count, columns)
 
     def samples(self, split: str, start: int) -> Iterator[Rows]:
         """See `Source`."""
-        for name in self._parts[split]:
+        for name, begin in self._files.from_row(self._parts[split], start):
             images = self._images(name, self._read(name))
-            for first in range(start, len(images), ROWS):
+            self._files.rows[name] = len(images)
+            for first in range(begin, len(images), ROWS):
                 yield Rows(name, first, images[first : first + ROWS])
-            start = max(0, start - len(images))
+
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return self._files.starts(self._parts[split])
 
     def _images(self, name: str, content: dict[str, Any]) -> Any:
         data = content.get("data")

@@ -1,6 +1,6 @@
 """Images in a folder for each class, in a folder for each split where there are some: ``train/cat/1.jpg``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweeps.data.faults import Bad, Faults
@@ -54,6 +54,10 @@ class Folders:
         """See `Source`. Files of any number are read one by one, each with its own name."""
         for row, (name, _) in enumerate(self._images[split][start:], start):
             yield Rows(name, row, [self._read(name)])
+
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return range(len(self._images[split]))
 
     def _read(self, name: str) -> Any:
         try:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweeps.data.faults import Bad, Faults
@@ -37,6 +37,10 @@ class PlainText:
         for rows in _lines(self._files, self._names[split], start):
             yield Rows(rows.file, rows.first, [_decoded(line) for line in rows.values])
 
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return self._files.starts(self._names[split])
+
 
 class JsonLines:
     """An object in each line."""
@@ -70,6 +74,10 @@ class JsonLines:
         for rows in _lines(self._files, self._names[split], start):
             yield Rows(rows.file, rows.first, [self._value(_parsed(line)) for line in rows.values])
 
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return self._files.starts(self._names[split])
+
     def _value(self, parsed: Any) -> Any:
         if isinstance(parsed, Bad):
             return parsed
@@ -77,19 +85,19 @@ class JsonLines:
 
 
 def _lines(files: Files, names: list[str], start: int) -> Iterator[Rows]:
-    for name in names:
+    for name, begin in files.from_row(names, start):
         row = 0
         lines: list[bytes] = []
         with io.BufferedReader(files.open(name), 1 << 20) as file:
             for row, line in enumerate(file, 1):
-                if row > start:
+                if row > begin:
                     lines.append(line.rstrip(b"\r\n"))
                 if len(lines) == ROWS:
                     yield Rows(name, row - ROWS, lines)
                     lines = []
         if lines:
             yield Rows(name, row - len(lines), lines)
-        start = max(0, start - row)
+        files.rows[name] = row
 
 
 def _decoded(line: bytes) -> Any:

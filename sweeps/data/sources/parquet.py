@@ -1,7 +1,8 @@
 """Parquet in the Hugging Face layout: files named by split, images as bytes and path, and named class labels."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -61,6 +62,12 @@ class Parquet:
                 yield Rows(name, first, self._values(batch.column(0)))
                 first += batch.num_rows
             start = max(0, start - rows)
+
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`. Where row groups begin."""
+        files = (self._files[name].metadata for name in self._split_files[split])
+        rows = (file.row_group(group).num_rows for file in files for group in range(file.num_row_groups))
+        return list(accumulate(rows, initial=0))[:-1]
 
     def _batches(self, name: str, start: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """From row `start` of a file on; row groups before it are not read."""

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sweeps.data.faults import Bad, Faults
@@ -41,23 +41,29 @@ class WebDataset:
     def labels(self, split: str) -> Iterator[LabelRows]:
         """See `Source`."""
         for shard in self._shards[split]:
-            for row, sample in enumerate(self._read(shard)):
-                yield LabelRows(shard, row, 1, {name: [self._label(sample, name)] for name in self.names})
+            row = 0
+            for row, sample in enumerate(self._read(shard), 1):
+                yield LabelRows(shard, row - 1, 1, {name: [self._label(sample, name)] for name in self.names})
+            self._files.rows[shard] = row
 
     def samples(self, split: str, start: int) -> Iterator[Rows]:
         """See `Source`."""
-        for shard in self._shards[split]:
+        for shard, begin in self._files.from_row(self._shards[split], start):
             values: list[Any] = []
             row = 0
             for row, sample in enumerate(self._read(shard), 1):
-                if row > start:
+                if row > begin:
                     values.append(self._value(sample))
                 if len(values) == ROWS:
                     yield Rows(shard, row - len(values), values)
                     values = []
+            self._files.rows[shard] = row
             if values:
                 yield Rows(shard, row - len(values), values)
-            start = max(0, start - row)
+
+    def starts(self, split: str) -> Sequence[int]:
+        """See `Source`."""
+        return self._files.starts(self._shards[split])
 
     def _value(self, sample: Members) -> Any:
         ends = _TEXT if self.kind == "text" else _IMAGES

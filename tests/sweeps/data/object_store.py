@@ -23,13 +23,13 @@ def object_store(bucket: str = "data") -> Iterator[str]:
     }
     before = {name: os.environ.get(name) for name in credentials}
     os.environ |= credentials
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # before it chooses a level itself
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
         boto3.client("s3", region_name="us-east-1", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(
             Bucket=bucket
         )
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)
         yield f"s3://{bucket}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
     finally:
         server.stop()

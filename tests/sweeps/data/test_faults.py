@@ -140,6 +140,13 @@ TABLE = [
         "a int, no text",
         "a string",
     ),
+    Row(
+        "half a character",
+        lambda f: lines(f, 2, b'{"text": "\\ud83d", "label": 1}'),
+        "row 2 column text:",
+        "half of a character",
+        "drop the row",
+    ),
     Row("empty text", lambda f: text(f, 14, b"  "), "train.txt row 14 column text:", "it is empty", "drop the row"),
     Row(
         "not UTF-8",

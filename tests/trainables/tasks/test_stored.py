@@ -21,8 +21,11 @@ from trainables.models.resnet import ResNet
 from trainables.models.stored import StoredVectors
 from trainables.models.transformer import Transformer
 from trainables.models.weights import Weights
+from trainables.negatives.label_aware import LabelAware
 from trainables.negatives.uniform import Uniform
 from trainables.objectives.infonce import InfoNCE
+from trainables.objectives.kd import KD
+from trainables.objectives.supcon import SupCon
 from trainables.outcomes import DamagedFile
 from trainables.storage import Storage
 from trainables.tasks.cifar100 import Cifar100
@@ -109,6 +112,47 @@ def test_superclasses_are_held_out_whole_and_the_others_are_all_there(cifar: str
     assert np.bincount(transfer.train.label_N)[sorted(held_out)].tolist() == [10] * 20
     assert config.classes == 80
     assert len(task.transfer_sets["source"].test.label_N) == 80 * 4
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Sentences without labels."""
+    folder = tmp_path_factory.mktemp("plain")
+    texts = [f"sentence {number}" for number in range(90)]
+    write_dataset(Storage(str(folder)), "text", {"train": (texts, {}), "test": (texts[:9], {})})
+    return str(folder)
+
+
+def test_data_without_labels_are_distilled_and_measured_elsewhere(plain: str, small: dict[str, str]) -> None:
+    config = Text(data=plain, transfer={"labelled": small["text"]}, labels_per_class=10)
+    assert (config.transfer_names, config.known_names, config.classes) == (("labelled",), (), 1)
+    assert (config.source_samples, config.target_samples) == (81, 50)
+    task = config.load()
+    assert len(task.source.label_N) == 81
+    assert not task.source.label_N.any()
+    labelled = Text(data=small["text"], transfer={"labelled": small["text"]}, labels_per_class=10).load()
+    assert list(task.transfer_sets) == ["labelled"]
+    for split in SPLITS:
+        ours, theirs = (getattr(each.transfer_sets["labelled"], split) for each in (task, labelled))
+        assert torch.equal(every(ours), every(theirs))
+        assert torch.equal(ours.label_N, theirs.label_N)
+
+
+def test_nothing_looks_at_labels_that_are_not_there(plain: str, small: dict[str, str]) -> None:
+    task = Text(data=plain, transfer={"labelled": small["text"]}, labels_per_class=10)
+    given = {"task": task, "teacher": Teacher(model=Transformer(), steps=0), "student": Transformer()}
+    for parts, told in [
+        ({"task": Text(data=plain)}, "probes learn from labels, and these samples have none"),
+        ({"task": Text(data=plain, label="label", transfer=task.transfer)}, "the dataset's labels are: (none)"),
+        ({"task": Text(data=plain, held_out=(0, 1), transfer=task.transfer)}, "classes are held out by their labels"),
+        ({"task": Text(data=small["text"], transfer={"plain": plain})}, "its samples must have labels"),
+        ({"teacher": Teacher(model=Transformer())}, "a teacher is trained on labels"),
+        ({"objective": SupCon()}, "supcon, as it is set, needs the classes of samples"),
+        ({"objective": KD()}, "kd, as it is set, needs the classes of samples"),
+        ({"negatives": LabelAware(count=16)}, "label_aware looks at labels"),
+    ]:
+        assert told in misfit(**{**given, **parts}), told
+    TrialConfig(**given, objective=InfoNCE(), memory=Bank(size=64), negatives=Uniform(count=16), batch_size=16)
 
 
 def test_a_split_validation_of_the_dataset_is_used(small: dict[str, str]) -> None:
