@@ -20,6 +20,9 @@ _BELOW = 5
 
 _WORD = 2**16  # values of the random words that decide a count
 
+#: Counts that are drawn at a time: memory that is taken anew for all of them costs more than what is computed in it.
+_AT_ONCE = 2**18
+
 
 def uniform_draws_of_other_keys(anchors: Anchors, rows: Rows, count: int, generator: torch.Generator) -> Draws:
     """K = `count` independent draws for each anchor, with replacement, from the rows that are not of its own key.
@@ -38,11 +41,11 @@ def uniform_draws_of_other_keys(anchors: Anchors, rows: Rows, count: int, genera
 
 
 def uniform_counts(anchors: int, rows: int, count: int, generator: torch.Generator) -> Tensor:
-    """How often each row is among `count` uniform draws with replacement, for each anchor on its own: (B, M) int32."""
+    """How often each row is among `count` uniform draws with replacement, for each anchor on its own: (B, M) float32."""
     mean = max(0.0, count - _BELOW * count**0.5) / rows
     while True:
         count_BM = _poisson(mean, anchors, rows, generator)
-        missing_B = count - count_BM.sum(dim=1)
+        missing_B = count - count_BM.sum(dim=1).long()  # below 2^24, where sums of whole numbers are exact
         if missing_B.min() >= 0:  # a sum says nothing about which rows make it
             break
     rest_BK = torch.randint(rows, (anchors, int(missing_B.max())), generator=generator)
@@ -60,14 +63,16 @@ def _poisson(mean: float, anchors: int, rows: int, generator: torch.Generator) -
     nothing.
     """
     count_W, border_C = _table(mean)
-    # four words of 16 bits at a time
-    random = torch.empty(-(-anchors * rows // 4), dtype=torch.long).random_(-(2**63), None, generator=generator)
-    word_P = random.view(torch.uint16)[: anchors * rows].int()
-    count_P = count_W.index_select(0, word_P)
-    open_P = (count_P < 0).nonzero().squeeze(1)
-    digits_P = torch.rand(len(open_P), generator=generator, dtype=torch.float64)
-    count_P[open_P] = torch.searchsorted(border_C, word_P[open_P] + digits_P, right=True).int()
-    return count_P.view(anchors, rows)
+    count_BM = torch.empty(anchors, rows)
+    for count_P in count_BM.view(-1).split(_AT_ONCE):
+        # four words of 16 bits at a time
+        random = torch.empty(-(-len(count_P) // 4), dtype=torch.long).random_(-(2**63), None, generator=generator)
+        word_P = random.view(torch.uint16)[: len(count_P)].int()
+        torch.index_select(count_W, 0, word_P, out=count_P)
+        open_P = (count_P < 0).nonzero().squeeze(1)
+        digits_P = torch.rand(len(open_P), generator=generator, dtype=torch.float64)
+        count_P[open_P] = torch.searchsorted(border_C, word_P[open_P] + digits_P, right=True).float()
+    return count_BM
 
 
 @functools.lru_cache(maxsize=16)
@@ -79,4 +84,4 @@ def _table(mean: float) -> tuple[Tensor, Tensor]:
     border_C = _WORD * torch.from_numpy(pdtr(np.arange(most), mean))  # torch's own has seven digits less
     word_W = torch.arange(_WORD, dtype=torch.float64)
     first_W, last_W = torch.searchsorted(border_C, word_W, right=True), torch.searchsorted(border_C, word_W + 1)
-    return torch.where(first_W == last_W, first_W, -1).int(), border_C
+    return torch.where(first_W == last_W, first_W, -1).float(), border_C

@@ -25,7 +25,7 @@ def test_a_row_is_drawn_as_often_as_chance_has_it(rows: int, count: int) -> None
     law = stats.binom(count, 1 / rows)
     for row in {0, rows - 1}:
         least, most = int(law.ppf(0.001)), int(law.ppf(0.999))
-        seen = torch.bincount(count_BM[:, row].clamp(least, most) - least, minlength=most - least + 1)
+        seen = torch.bincount(count_BM[:, row].long().clamp(least, most) - least, minlength=most - least + 1)
         expected = law.pmf(range(least, most + 1))
         expected[0], expected[-1] = law.cdf(least), law.sf(most - 1)
         assert stats.chisquare(seen.numpy(), 40_000 * expected).pvalue > LIKELY
