@@ -41,7 +41,7 @@ def uniform_draws_of_other_keys(anchors: Anchors, rows: Rows, count: int, genera
 
 
 def uniform_counts(anchors: int, rows: int, count: int, generator: torch.Generator) -> Tensor:
-    """How often each row is among `count` uniform draws with replacement, for each anchor on its own: (B, M) float32."""
+    """How often each row is among `count` uniform draws with replacement, by anchor: (B, M) in float32."""
     mean = max(0.0, count - _BELOW * count**0.5) / rows
     while True:
         count_BM = _poisson(mean, anchors, rows, generator)
