@@ -68,7 +68,8 @@ class Results:
     @property
     def shareable_flag(self) -> str:
         """As `flag`, of a command that others may read: they fill in a path that only this machine has."""
-        told = not Path(self.uri).is_absolute() and shareable(self.uri) == self.uri
+        path = Path(self.uri)  # one that climbs may come down in somebody's home
+        told = not path.is_absolute() and ".." not in path.parts and shareable(self.uri) == self.uri
         return self.flag if told else f" --storage {PLACEHOLDER}"
 
     def folder(self, sweep: str) -> str:

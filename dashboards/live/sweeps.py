@@ -73,7 +73,7 @@ def _moved(ledger: Ledger, tables: SweepTables) -> bool:
     """Whether the ledger says more than the tables, or its driver came or went."""
     if ledger.count(after=tables.about.seq):
         return True
-    return (tables.about.state == "running") != ledger.driven()
+    return tables.about.state != "done" and (tables.about.state == "running") != ledger.driven()
 
 
 class MlflowSweeps:

@@ -2,7 +2,8 @@
 
 A task reads one span of rows. It opens the source itself, once in each of Ray's processes, and its samples are stored
 by the driver alone: faults, resumption and the dataset are those of one machine. What a task has worked on is lost with
-its node, and done again.
+its node, and done again. A file that a node cannot read as the driver could ends the ingest before a sample of it, or
+behind it, is handed over: rows that are missed would give all that follow the labels of others.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ import ray.data
 from ray.data import DataContext
 
 from sweeps.data.conversion import Conversion, Converted, content, converted
-from sweeps.data.faults import Bad, Faults
+from sweeps.data.faults import Bad, Fault, Faults
 from sweeps.data.files import Files
 from sweeps.data.samples import Converter
 from sweeps.data.source import Rows, Source
@@ -32,6 +33,8 @@ from sweeps.slots.address import RayAt
 from sweeps.slots.cluster import start_ray
 from trainables.datasets.blocks import BLOCK_BYTES, NUMBERS
 
+_AGAIN = "See to the node and its way to the files; the same command then goes on"
+
 _BAD = pa.struct({"rule": pa.string(), "fix": pa.string(), "security": pa.bool_()})
 _ROWS = {"file": pa.string(), "row": pa.int64(), "sample": pa.large_binary(), "hash": pa.uint64(), "bad": _BAD}
 #: What a task hands over: rows, or why the cluster cannot be used. Of what a task raises, Ray changes the message.
@@ -40,26 +43,27 @@ _SCHEMA = pa.schema({**_ROWS, "refusal": pa.string()})
 
 @dataclass(frozen=True)
 class _Seen:
-    """A source as the driver has seen it: the digest of its files, and what it has learned of their rows."""
+    """A source as the driver has seen it: the digest of its files, and what it has learned of their rows and faults."""
 
     at: SourceAt
     digest: str
     rows: tuple[tuple[str, int], ...]
+    faults: frozenset[Fault]
 
 
 @contextmanager
-def conversion_on(ray_at: RayAt, at: SourceAt, files: Files) -> Iterator[Conversion]:
+def conversion_on(ray_at: RayAt, at: SourceAt, files: Files, faults: Faults) -> Iterator[Conversion]:
     """The `Conversion` of the cluster at an address, which is joined meanwhile.
 
     Raises `Refusal` and `Unsafe` as joining does, and `Refusal` for a cluster without CPUs; and, while the conversion
-    is used, where a node does not see the source.
+    is used, where a node does not see the source as `files` and the `faults` of the driver say.
     """
     ray_at.check()
     start_ray(ray_at.gcs(), open_cluster=ray_at.open_cluster, meanwhile="ray.data")
     try:
         if ray.cluster_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]  # ray
             raise Refusal(f"a task takes a CPU, and the cluster at {ray_at.gcs()} has none; add a node with some")
-        yield partial(_converted_there, at, files)
+        yield partial(_converted_there, at, files, faults)
     finally:
         ray.shutdown()
 
@@ -67,13 +71,15 @@ def conversion_on(ray_at: RayAt, at: SourceAt, files: Files) -> Iterator[Convers
 def _converted_there(
     at: SourceAt,
     files: Files,
+    faults: Faults,
     source: Source,  # noqa: ARG001 (every process opens its own)
     split: str,
     spans: Sequence[range],
     convert: Converter,
 ) -> Iterator[Converted]:
     _configure(DataContext.get_current())
-    seen = _Seen(at, _digest(files), tuple(files.rows.items()))
+    known = frozenset(fault for fault in faults if fault.row is None)
+    seen = _Seen(at, _digest(files), tuple(files.rows.items()), known)
     items = [{"start": span.start, "stop": span.stop} for span in spans]
     work = partial(_tables, seen=seen, split=split, convert=convert)
     found = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
@@ -97,23 +103,42 @@ def _configure(context: DataContext) -> None:
 def _tables(spans: pa.Table, seen: _Seen, split: str, convert: Converter) -> Iterator[pa.Table]:
     """In a task: the rows of spans, converted, as tables."""
     try:
-        source = _opened(seen)
-    except Refusal as refusal:
+        for span in spans.to_pylist():
+            for rows in _read(seen, split, span["start"], span["stop"]):
+                yield _table(converted(rows, convert))
+    except (Refusal, OSError, pa.ArrowException) as error:
+        _opened.cache_clear()
+        refusal = error if isinstance(error, Refusal) else f"{_node()} cannot read {seen.at.uri} ({error}). {_AGAIN}"
         yield pa.Table.from_pylist([{"refusal": str(refusal)}], _SCHEMA)
-        return
-    for span in spans.to_pylist():
-        left = span["stop"] - span["start"]
-        for rows in source.samples(split, span["start"]):
-            yield _table(converted(Rows(rows.file, rows.first, rows.values[:left]), convert))
-            left -= len(rows)
-            if left <= 0:
-                break
+
+
+def _read(seen: _Seen, split: str, start: int, stop: int) -> Iterator[Rows]:
+    """The rows of a span; none that stands behind one that is missing."""
+    source, faults = _opened(seen)
+    row = start
+    for rows in source.samples(split, start):
+        _check(seen, faults)
+        yield Rows(rows.file, rows.first, rows.values[: stop - row])
+        row += len(rows)
+        if row >= stop:
+            return
+    _check(seen, faults)
+    raise Refusal(f"{_node()} finds rows up to {row} of {split} in {seen.at.uri}, and not up to {stop}. {_AGAIN}")
+
+
+def _check(seen: _Seen, faults: Faults) -> None:
+    for fault in faults:
+        if fault.row is None and fault not in seen.faults:
+            raise Refusal(f"{_node()} reads what was read well here before, and finds: {fault}. {_AGAIN}")
+
+
+def _node() -> str:
+    return f"the node {ray.util.get_node_ip_address()}"  # type: ignore[no-untyped-call]  # ray
 
 
 @lru_cache(maxsize=1)
-def _opened(seen: _Seen) -> Source:
-    node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # ray
-    fix = "Give a URI of an object store, or the absolute path of a folder that all nodes share"
+def _opened(seen: _Seen) -> tuple[Source, Faults]:
+    node, fix = _node(), "Give a URI of an object store, or the absolute path of a folder that all nodes share"
     try:
         files = seen.at.files()
     except Refusal as error:
@@ -124,7 +149,8 @@ def _opened(seen: _Seen) -> Source:
             f"{seen.at.uri}. {fix}"
         )
     files.rows.update(seen.rows)
-    return seen.at.open(files, Faults())  # what is wrong with whole files the driver has found: it read all labels
+    faults = Faults()
+    return seen.at.open(files, faults), faults
 
 
 def _digest(files: Files) -> str:

@@ -87,7 +87,7 @@ def ingest(
         at = SourceAt(source, tuple(split), layout, unpickle)
         files = at.files()
         opened = at.open(files, found)
-        with _conversion(ray_at, at, files) as conversion, _progress("ingest") as progress:
+        with _conversion(ray_at, at, files, found) as conversion, _progress("ingest") as progress:
             manifest = write(opened, files, request, Storage(dataset), found, progress, conversion)
         _show(found)
         _refuse(found, source, "nothing was ingested")
@@ -149,7 +149,7 @@ def describe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
 
 
 @contextmanager
-def _conversion(ray_at: RayAt, at: "SourceAt", files: "Files") -> "Iterator[Conversion]":
+def _conversion(ray_at: RayAt, at: "SourceAt", files: "Files", found: "Faults") -> "Iterator[Conversion]":
     """Where samples are read and checked."""
     if ray_at == HERE:
         from sweeps.data.conversion import converted_here
@@ -158,7 +158,7 @@ def _conversion(ray_at: RayAt, at: "SourceAt", files: "Files") -> "Iterator[Conv
         return
     from sweeps.data.cluster import conversion_on
 
-    with conversion_on(ray_at, replace(at, uri=files.uri), files) as conversion:
+    with conversion_on(ray_at, replace(at, uri=files.uri), files, found) as conversion:
         yield conversion
 
 
@@ -213,7 +213,7 @@ def _show(found: "Faults") -> None:
         lines += [str(fault) if fault.refuses else f"caution: {fault}" for fault in alike[:_ALIKE]]
         if len(alike) > _ALIKE:
             lines.append(f"and {len(alike) - _ALIKE:,} more like it (all: check --json)")
-    _print(lines[:_SHOWN] + (["and more of other kinds (all: check --json)"] if len(lines) > _SHOWN else []))
+    _print(lines[:_SHOWN] + (["and more (all: check --json)"] if len(lines) > _SHOWN else []))
 
 
 def _refuse(found: "Faults", source: str, consequence: str) -> None:

@@ -46,6 +46,15 @@ class Bad:
     security: bool = False
 
 
+def no_text(value: str) -> Bad | None:
+    """What is wrong with a string that cannot be written, if anything."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # such as JSON's "\ud83d" without the other half
+        return Bad("it holds half of a character", "mend what wrote it, or drop the row")
+    return None
+
+
 @dataclass
 class Faults:
     """Faults in the order in which they were found, each once."""

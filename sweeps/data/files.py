@@ -70,6 +70,10 @@ class Files:
         """The rows of a split at which its files begin, all of which were read."""
         return list(accumulate((self.rows[name] for name in names), initial=0))[:-1]
 
+    def note(self, name: str, rows: int) -> None:
+        """How many samples a file holds. What was known stands: who reads fewer, reads badly."""
+        self.rows.setdefault(name, rows)
+
     def from_row(self, names: Sequence[str], start: int) -> Iterator[tuple[str, int]]:
         """Those of a split's files that hold row `start` and what follows, each with its own row to begin at.
 

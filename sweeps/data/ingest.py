@@ -188,6 +188,11 @@ class Examination:
             row += len(rows)
             self.done += len(rows)
             self.progress(min(self.done, total), total)
+        if row != labels.rows[split] and not self.faults.refuse:
+            raise Refusal(
+                f"a split does not change while it is read, and {split} had {labels.rows[split]:,} rows when its "
+                f"labels were read, and {row:,} when its samples were. Ingest it again"
+            )
 
     def _find_copies(self) -> None:
         """Samples of one split that are in another, too: what is measured on them is not generalisation."""

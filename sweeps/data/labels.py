@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeps.data.faults import Bad, Faults
+from sweeps.data.faults import Bad, Faults, no_text
 from sweeps.data.source import LabelRows, Source
 
 _NONE = -1
@@ -83,6 +83,8 @@ def _number(value: Any, names: tuple[str, ...], by_name: Mapping[str, int]) -> i
         return _NOTHING
     if not _is_label(value):
         return Bad(f"the label {value!r} is no whole number and no name", "write the number or the name of its class")
+    if isinstance(value, str) and (bad := no_text(value)):
+        return bad
     number = by_name.get(value) if isinstance(value, str) else value
     if number is None or not 0 <= number < len(names):
         return Bad(f"the label {value!r} is none of {len(names)} classes", _among(names))

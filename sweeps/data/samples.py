@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sweeps.data.faults import Bad
+from sweeps.data.faults import Bad, no_text
 from sweeps.data.source import Rows, Source
 from trainables.datasets.decoding import channels_first, decoded, middle
 from trainables.datasets.manifest import Stored
@@ -100,11 +100,7 @@ def _size(content: Any) -> tuple[int, int] | None:
 def _text(value: Any) -> Any:
     if not isinstance(value, str):
         return Bad(f"it is a {type(value).__name__}, no text", "write a string, or drop the row")
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # such as JSON's "\ud83d" without the other half
-        return Bad("it holds half of a character", "mend what wrote it, or drop the row")
-    return value if value.strip() else Bad("it is empty", "drop the row")
+    return no_text(value) or (value if value.strip() else Bad("it is empty", "drop the row"))
 
 
 def _vector(value: Any, width: int) -> Any:

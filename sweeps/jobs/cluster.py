@@ -150,7 +150,7 @@ class Cluster:
     def check_began(self, job: str) -> None:
         """Raises `Refusal` for a job that failed before it ran, where packages cannot be installed for example."""
         found = self._client.get_job_info(job)
-        if found.status == JobStatus.FAILED and found.driver_exit_code is None:
+        if found.status == JobStatus.FAILED and found.driver_node_id is None:
             raise Refusal(f"a job must come to run, and {job} did not: {redacted(str(found.message))}")
 
     def ask(self, sweep: str, arguments: Sequence[str]) -> str:

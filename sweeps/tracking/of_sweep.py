@@ -49,7 +49,11 @@ def _description(sweep: str, spec: dict[str, Any], storage_flag: str) -> str:
             shareable(spec["file"]["description"].strip() or spec["file"]["name"]),
             f"Goals: {goals}. {_reading(spec, storage_flag)}",
             f"```\n{commands}\n```",
-            *([f"`{PLACEHOLDER}` is the folder that holds the sweep."] if storage_flag.endswith(PLACEHOLDER) else []),
+            *(
+                [f"`{PLACEHOLDER}` is the folder that holds the sweep."]
+                if storage_flag == f" --storage {PLACEHOLDER}"
+                else []
+            ),
         ]
     )
 

@@ -94,7 +94,7 @@ def test_a_uri_that_is_no_storage_is_refused(uri: str, rule: str) -> None:
     [
         ("results", "", ""),
         (BUCKET, f" --storage {BUCKET}", f" --storage {BUCKET}"),
-        ("../swept", " --storage ../swept", " --storage ../swept"),
+        ("../swept", " --storage ../swept", " --storage STORAGE"),
         ("my results", " --storage 'my results'", " --storage 'my results'"),
         ("/home/ada/results", " --storage /home/ada/results", " --storage STORAGE"),
         ("//home/ada", " --storage //home/ada", " --storage STORAGE"),

@@ -64,7 +64,7 @@ def _poisson(mean: float, anchors: int, rows: int, generator: torch.Generator) -
     """
     count_W, border_C = _table(mean)
     count_BM = torch.empty(anchors, rows)
-    for count_P in count_BM.view(-1).split(_AT_ONCE):
+    for count_P in torch.split(count_BM.view(-1), _AT_ONCE):
         # four words of 16 bits at a time
         random = torch.empty(-(-len(count_P) // 4), dtype=torch.long).random_(-(2**63), None, generator=generator)
         word_P = random.view(torch.uint16)[: len(count_P)].int()

@@ -69,14 +69,14 @@ class Cifar:
                     bad = Bad(f"it has {len(values)} labels, and {count} images", "fetch the file again")
                     self._faults.add(name, None, column, bad)
                 columns[column] = (values + [None] * count)[:count]
-            self._files.rows[name] = count
+            self._files.note(name, count)
             yield LabelRows(name, 0, count, columns)
 
     def samples(self, split: str, start: int) -> Iterator[Rows]:
         """See `Source`."""
         for name, begin in self._files.from_row(self._parts[split], start):
             images = self._images(name, self._read(name))
-            self._files.rows[name] = len(images)
+            self._files.note(name, len(images))
             for first in range(begin, len(images), ROWS):
                 yield Rows(name, first, images[first : first + ROWS])
 

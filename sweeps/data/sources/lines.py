@@ -97,7 +97,7 @@ def _lines(files: Files, names: list[str], start: int) -> Iterator[Rows]:
                     lines = []
         if lines:
             yield Rows(name, row - len(lines), lines)
-        files.rows[name] = row
+        files.note(name, row)
 
 
 def _decoded(line: bytes) -> Any:
@@ -113,7 +113,7 @@ def _parsed(line: bytes) -> Any:
         parsed = json.loads(line)
     except UnicodeDecodeError:
         return _NOT_UTF8
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Bad(f"it is no JSON ({error})", "write one object in each line")
     return parsed if isinstance(parsed, dict) else Bad("it is no JSON object", "write one object in each line")
 

@@ -79,10 +79,13 @@ class Parquet:
             start = max(0, start - rows)
 
     def _group(self, name: str, group: int, start: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        for batch in self._files[name].iter_batches(ROWS, [group], columns):
-            if start < batch.num_rows:
-                yield batch.slice(start)
-            start = max(0, start - batch.num_rows)
+        try:
+            for batch in self._files[name].iter_batches(ROWS, [group], columns):
+                if start < batch.num_rows:
+                    yield batch.slice(start)
+                start = max(0, start - batch.num_rows)
+        except (pa.ArrowException, OSError) as error:
+            self._faults.add(name, None, "", Bad(f"a page of row group {group} is damaged ({error})", "fetch it again"))
 
     def _values(self, column: pa.Array) -> list[Any]:
         if pa.types.is_struct(column.type):

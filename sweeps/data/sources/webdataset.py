@@ -44,7 +44,7 @@ class WebDataset:
             row = 0
             for row, sample in enumerate(self._read(shard), 1):
                 yield LabelRows(shard, row - 1, 1, {name: [self._label(sample, name)] for name in self.names})
-            self._files.rows[shard] = row
+            self._files.note(shard, row)
 
     def samples(self, split: str, start: int) -> Iterator[Rows]:
         """See `Source`."""
@@ -57,7 +57,7 @@ class WebDataset:
                 if len(values) == ROWS:
                     yield Rows(shard, row - len(values), values)
                     values = []
-            self._files.rows[shard] = row
+            self._files.note(shard, row)
             if values:
                 yield Rows(shard, row - len(values), values)
 

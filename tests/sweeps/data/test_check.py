@@ -4,7 +4,9 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from sweeps.cli import app
@@ -98,3 +100,16 @@ def test_a_manifest_of_a_newer_version_is_said_to_be_one(tmp_path: Path) -> None
     assert "has format 2" in said
     with pytest.raises(module.NewerFile):
         read_manifest(storage)
+
+
+def test_a_damaged_page_of_a_source_is_a_fault_of_its_file(tmp_path: Path) -> None:
+    texts = [f"a text that is found again, {row}" for row in range(64)]
+    table = pa.table({"text": texts, "label": [row % 2 for row in range(64)]})
+    path = tmp_path / "train.parquet"
+    parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert check(tmp_path)[0] == 0
+    path.write_bytes(path.read_bytes().replace(b"found again, 7", b"found aGain, 7"))
+    code, said = check(tmp_path)
+    assert code == 2
+    assert "train.parquet: a page of row group 0 is damaged" in said
+    assert "fetch it again" in said

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from sweeps.data import cluster
 from sweeps.data.faults import Faults
 from sweeps.data.files import Files
+from sweeps.data.labels import read_labels
+from sweeps.data.samples import converter
 from sweeps.data.sources import SourceAt
 from sweeps.data.spans import spans
 from tests.sweeps.data.layouts import LAYOUTS, plain_text
@@ -157,3 +161,38 @@ def test_spans_begin_where_reading_may_begin_and_leave_nothing_out() -> None:
     assert spans([0, 300, 5000, 9000], 4000, 9500) == [range(4000, 9000), range(9000, 9500)]
     assert spans([0], 7, 9500) == [range(7, 9500)]
     assert spans([0, 0, 5], 5, 5) == []
+
+
+def torn(opened: Any, name: str) -> Any:
+    """Only the first half of one file, as a node with a bad way to it may read it."""
+
+    def open_file(files: Files, asked: str) -> Any:
+        file = opened(files, asked)
+        return pa.BufferReader(file.read()[: file.size() // 2]) if asked == name else file
+
+    return open_file
+
+
+def test_a_file_that_a_node_reads_badly_ends_it_before_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LAYOUTS["webdataset"](tmp_path)
+    at = SourceAt(str(tmp_path))
+    files, faults = at.files(), Faults()
+    source = at.open(files, faults)
+    read_labels(source, faults)
+    whole = list(source.samples("train", 0))
+    first, second = dict.fromkeys(rows.file for rows in whole)
+    before = sum(len(rows) for rows in whole if rows.file == first)
+    convert = converter(source, [value for rows in whole for value in rows.values], None, None)
+    seen = cluster._Seen(at, cluster._digest(files), tuple(files.rows.items()), frozenset())
+    monkeypatch.setattr(Files, "open", torn(Files.open, first))
+    spans_of_all = pa.table({"start": [0, before], "stop": [before, sum(map(len, whole))]})
+    given = list(cluster._tables(spans_of_all, seen, "train", convert))
+    assert "the same command then goes on" in given[-1].column("refusal").to_pylist()[-1]
+    handed = [each.to_pydict() for each in given[:-1]]
+    assert second not in [file for table in handed for file in table["file"]]
+    assert [row for table in handed for row in table["row"]] == list(range(sum(len(t["row"]) for t in handed)))
+    monkeypatch.undo()
+    again = list(cluster._tables(spans_of_all, seen, "train", convert))  # what was read badly is not kept
+    assert sum(table.num_rows for table in again) == sum(map(len, whole))

@@ -147,6 +147,14 @@ TABLE = [
         "half of a character",
         "drop the row",
     ),
+    Row(
+        "half a character in a label",
+        lambda f: lines(f, 2, b'{"text": "x", "label": "\\ud83d"}'),
+        "row 2 column label:",
+        "half of a",
+        "drop the row",
+    ),
+    Row("too deep", lambda f: lines(f, 2, b"[" * 99_999), "row 2 column text:", "it is no JSON", "one object"),
     Row("empty text", lambda f: text(f, 14, b"  "), "train.txt row 14 column text:", "it is empty", "drop the row"),
     Row(
         "not UTF-8",

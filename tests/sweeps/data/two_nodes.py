@@ -104,17 +104,19 @@ class Story:
     def lose(self, made: str) -> int:
         while not list((self.folder / made).rglob("*.arrow")):
             time.sleep(0.001)
+        blocks = len(list((self.folder / made).rglob("*.arrow")))
         self.cluster.remove_node(self.second, allow_graceful=False)
-        return len(list((self.folder / made).rglob("*.arrow")))
+        return blocks
 
     def changed(self, source: str) -> str:
         """What is said where tasks see other files than the driver has seen."""
         at = SourceAt(str(self.folder / source))
         files = at.files()
-        opened = at.open(files, Faults())
+        faults = Faults()
+        opened = at.open(files, faults)
         (self.folder / source / files.names[0]).touch()
         try:
-            with conversion_on(RayAt.of(self.cluster.address, open_cluster=False), at, files) as conversion:
+            with conversion_on(RayAt.of(self.cluster.address, open_cluster=False), at, files, faults) as conversion:
                 list(conversion(opened, "train", [range(100)], Converter("text", ())))
         except Refusal as refusal:
             return str(refusal)
