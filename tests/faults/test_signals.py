@@ -22,7 +22,8 @@ SIGNALS = 20
 ROOT = Path(__file__).parents[2]
 TRIALS = 6
 SETTINGS = (f"budget.trials={TRIALS}", "stop.minimum=2", "resources.slots=1", "trial.steps=200")
-LATEST_S = 20.0  # after the start; trials are under way after some 8 to 12 s of a machine that does nothing else
+LATEST_S = 20.0  # after the start, which takes some 8 to 12 s of a machine that does nothing else
+IN_A_TRIAL_S = 1.0  # after a trial has begun, at the latest
 GONE_WITHIN_S = 10.0
 
 
@@ -88,6 +89,17 @@ def history_of(storage: Path, sweep: str) -> History:
         return History.of(ledger.events())
 
 
+def begun(storage: Path, sweep: str) -> int:
+    """How often a trial was begun, or begun again."""
+    return sum(len(trial.attempts) for trial in history_of(storage, sweep).trials.values())
+
+
+def wait_for_a_trial(driver: subprocess.Popen[str], storage: Path, sweep: str, before: int) -> None:
+    """Until one more has begun than `before`, or the driver has ended."""
+    while driver.poll() is None and begun(storage, sweep) == before:
+        time.sleep(0.02)
+
+
 def assert_whole(storage: Path, sweep: str) -> None:
     """Every trial of a finished sweep was planned once and ended once."""
     with Ledger.open(storage / sweep) as ledger:
@@ -114,8 +126,13 @@ def test_signals_at_random_instants_lose_nothing_and_the_sweep_can_be_finished(t
     chance, done, finished = random.Random(7), list[Signalled](), 0
     sweep, fresh = "signalled-0", True
     while len(done) < SIGNALS:
+        had_begun = 0 if fresh else begun(tmp_path, sweep)
         driver = run(tmp_path, sweep) if fresh else start("resume", sweep, "--storage", str(tmp_path))
-        time.sleep(chance.uniform(0, LATEST_S))
+        if len(done) % 2:
+            wait_for_a_trial(driver, tmp_path, sweep, had_begun)
+            time.sleep(chance.uniform(0, IN_A_TRIAL_S))
+        else:
+            time.sleep(chance.uniform(0, LATEST_S))
         if driver.poll() is not None:  # it was faster
             assert driver.returncode == 0, driver.communicate()[0]
             finished += 1
