@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import psutil
 import pytest
 import requests
 from pyarrow import fs
-from ray.job_submission import JobSubmissionClient
 
 from sweeps.jobs import shipment
 from sweeps.provenance import SHIPPED, checkout
@@ -144,16 +144,21 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(
     assert PASSWORD not in done.stderr
 
 
+IMPOSSIBLE = """
+import sys
+JobSubmissionClient(sys.argv[1]).submit_job(
+    entrypoint="true",
+    submission_id="bare",
+    runtime_env={"pip": ["no-such-package==0"]},
+    metadata={"sweep": "bare", "role": "driver"},
+)
+"""
+
+
 @long
-def test_a_job_that_could_not_begin_says_why(cluster: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.setenv(name, cluster.environment[name])
-    JobSubmissionClient(cluster.dashboard).submit_job(
-        entrypoint="true",
-        submission_id="bare",
-        runtime_env={"pip": ["no-such-package==0"]},
-        metadata={"sweep": "bare", "role": "driver"},
-    )
+def test_a_job_that_could_not_begin_says_why(cluster: Services) -> None:
+    command = [sys.executable, "-c", IMPOSSIBLE, cluster.dashboard]
+    subprocess.run(command, env={**os.environ, **cluster.environment}, check=True)
     done = sweeps(cluster, "logs", "bare", "--address", cluster.dashboard, "--follow")
     assert done.returncode == 2
     assert "a job must come to run, and bare did not" in done.stderr
@@ -208,6 +213,14 @@ def _left_on(cluster: Services) -> list[str]:
         own = [row for row in rows if row.get("ray_namespace") != "AutoscalingCoordinator"]  # for all jobs
         left += [f"{kind}: {row}" for row in own if row["state"] != gone]
     temporary = [
-        node.info["cmdline"] for node in psutil.process_iter(["cmdline"]) if "ray::" in str(node.info["cmdline"])
+        line for line in _processes_of(cluster) if "ray::TrainController" in line or "ray::RayTrainWorker" in line
     ]
-    return left + [str(line) for line in temporary if "TrainController" in str(line) or "RayTrainWorker" in str(line)]
+    return left + temporary
+
+
+def _processes_of(cluster: Services) -> Iterator[str]:
+    """The command lines of what the cluster has started: its token is in their environment, and in nobody else's."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("RAY_AUTH_TOKEN") == cluster.environment["RAY_AUTH_TOKEN"]:
+                yield " ".join(process.cmdline())
