@@ -146,6 +146,7 @@ def test_what_cannot_be_submitted_is_refused_in_one_line(
 
 IMPOSSIBLE = """
 import sys
+from ray.job_submission import JobSubmissionClient
 JobSubmissionClient(sys.argv[1]).submit_job(
     entrypoint="true",
     submission_id="bare",
