@@ -89,6 +89,15 @@ class Signals:
             threading.Thread(target=insist_on, args=(signum[0],), name="signals", daemon=True).start()
 
 
+def end_at_once() -> None:
+    """Until a driver is `listening` Ctrl-C ends its process as SIGTERM does; where it is ignored it stays so.
+
+    Python's exception would abort the process, if it came while torch is loaded, and there is nothing to tidy up yet.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def listening(leave: Callable[[], None]) -> Iterator[Signals]:
     """Hear signals in this block; afterwards they are what they were.

@@ -28,7 +28,7 @@ from sweeps.ids import check_id, new_id
 from sweeps.named_numbers import named_numbers
 from sweeps.refusals import Refusal, refusals
 from sweeps.results import Results
-from sweeps.signals import Interrupted
+from sweeps.signals import Interrupted, end_at_once
 from sweeps.slots.address import HERE, RayAt, is_dashboard
 
 
@@ -44,6 +44,7 @@ def run(
 
     Example: python -m sweeps run search_spaces/digits.yaml
     """
+    end_at_once()
     with refusals():
         from search_spaces.sweep_file import load
         from sweeps import session
@@ -75,6 +76,7 @@ def resume(
 
     Example: python -m sweeps resume digits-20261122-191500 --budget trials=80
     """
+    end_at_once()
     with refusals():
         given = named_numbers(budget, "a budget is cap=number", "cost_s=100")
         if is_dashboard(address):
@@ -100,6 +102,7 @@ def confirm(
 
     Example: python -m sweeps confirm digits-20261122-191500 --seeds 5
     """
+    end_at_once()
     with refusals(), subject(sweep, storage) as (ledger, _):
         if as_json:
             confirmation = confirmed(ledger, storage)
