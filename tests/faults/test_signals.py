@@ -46,7 +46,9 @@ def _nobody_is_left() -> Iterator[None]:
     for driver in STARTED:
         if driver.poll() is None:
             driver.kill()
-            driver.communicate()
+            driver.wait()
+        if driver.stdout:
+            driver.stdout.close()
     STARTED.clear()
 
 
