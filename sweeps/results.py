@@ -26,8 +26,9 @@ LEDGERS = "SWEEPS_LEDGER"
 #: Where results go unless they are told to go elsewhere.
 DEFAULT = "results"
 
-#: Stands in the place of a storage folder whose path others are not told.
+#: Stands in the place of a storage folder whose path others are not told, and what their commands then say of it.
 PLACEHOLDER = "STORAGE"
+UNTOLD = f" --storage {PLACEHOLDER}"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
@@ -70,7 +71,7 @@ class Results:
         """As `flag`, of a command that others may read: they fill in a path that only this machine has."""
         path = Path(self.uri)  # one that climbs may come down in somebody's home
         told = not path.is_absolute() and ".." not in path.parts and shareable(self.uri) == self.uri
-        return self.flag if told else f" --storage {PLACEHOLDER}"
+        return self.flag if told else UNTOLD
 
     def folder(self, sweep: str) -> str:
         """Where a sweep keeps its files: an absolute path, or a URI."""

@@ -37,8 +37,7 @@ class SystemMetrics:
     def _gpu(self) -> dict[str, float]:
         free, total = torch.cuda.mem_get_info(self._device)
         values = {"gpu_0_memory_usage_megabytes": (total - free) / 1e6}
-        with suppress(
-            Exception
-        ):  # no library, no driver, a share of a GPU: NVML raises what it likes, and no trial dies
+        # No library, no driver, a share of a GPU: NVML raises what it likes, and no trial may die of that.
+        with suppress(Exception):
             values["gpu_0_utilization_percentage"] = float(torch.cuda.utilization(self._device))
         return values

@@ -22,7 +22,7 @@ from dashboards.report import chosen, training
 from dashboards.report.front import front_figure, hypervolume_figure
 from dashboards.report.parameters import importance_figure, pairs_figure, parallel_figure, slices_figure
 from sweeps.refusals import Refusal
-from sweeps.results import PLACEHOLDER
+from sweeps.results import PLACEHOLDER, UNTOLD
 from sweeps.tables import clock, quantity
 from trainables.metrics import COST_S
 
@@ -67,6 +67,7 @@ def render(frames: Frames) -> str:
     return environment.from_string(_read(static / "page.html")).render(
         about=frames.about,
         placeholder=PLACEHOLDER,
+        untold=frames.about.storage_flag == UNTOLD,
         facts=_facts(frames),
         in_short=chosen.in_short(frames),
         trust=chosen.trust(frames),

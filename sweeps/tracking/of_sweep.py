@@ -7,7 +7,7 @@ from typing import Any
 from sweeps.confirmation.plan import CONFIRMS
 from sweeps.constraints import constraints_of
 from sweeps.export.shareable import shareable
-from sweeps.results import PLACEHOLDER, Results
+from sweeps.results import PLACEHOLDER, UNTOLD, Results
 from sweeps.tracking.mirror import Tracking
 from sweeps.tracking.pages_of_sweep import write_pages
 from sweeps.tracking.uri import tracking_uri
@@ -49,11 +49,7 @@ def _description(sweep: str, spec: dict[str, Any], storage_flag: str) -> str:
             shareable(spec["file"]["description"].strip() or spec["file"]["name"]),
             f"Goals: {goals}. {_reading(spec, storage_flag)}",
             f"```\n{commands}\n```",
-            *(
-                [f"`{PLACEHOLDER}` is the folder that holds the sweep."]
-                if storage_flag == f" --storage {PLACEHOLDER}"
-                else []
-            ),
+            *([f"`{PLACEHOLDER}` is the folder that holds the sweep."] if storage_flag == UNTOLD else []),
         ]
     )
 
