@@ -1,9 +1,6 @@
 """Ingest through Ray Data is ingest: the same dataset, the same faults (`tests.sweeps.data.two_nodes`)."""
 
-import json
-import os
 import pickle
-import secrets
 import signal
 import subprocess
 import sys
@@ -23,22 +20,13 @@ from sweeps.data.samples import converter
 from sweeps.data.sources import SourceAt
 from sweeps.data.spans import spans
 from tests.sweeps.data.layouts import LAYOUTS, plain_text
+from tests.sweeps.ray_of_its_own import told_by
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What came of ingests with and without a cluster."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.sweeps.data.two_nodes", str(tmp_path_factory.mktemp("nodes"))],
-        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return told_by("tests.sweeps.data.two_nodes", tmp_path_factory.mktemp("nodes"), 280)
 
 
 def test_a_killed_ingest_goes_on_and_comes_to_the_dataset_of_one_machine(seen: dict[str, Any]) -> None:

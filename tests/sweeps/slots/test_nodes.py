@@ -1,13 +1,10 @@
 """Nodes come and go under the slots of a sweep: a real cluster of raylets (`tests.sweeps.slots.coming_and_going`)."""
 
-import json
-import os
-import secrets
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+
+from tests.sweeps.ray_of_its_own import told_by
 
 pytestmark = pytest.mark.timeout(1300)
 
@@ -15,18 +12,7 @@ pytestmark = pytest.mark.timeout(1300)
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the cluster of that module saw."""
-    folder = tmp_path_factory.mktemp("nodes")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.sweeps.slots.coming_and_going", str(folder)],
-        env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return told_by("tests.sweeps.slots.coming_and_going", tmp_path_factory.mktemp("nodes"), 1200)
 
 
 def test_of_five_slots_of_half_a_gpu_two_gpus_hold_four_and_the_fifth_waits(seen: dict[str, Any]) -> None:
