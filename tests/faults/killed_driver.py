@@ -61,20 +61,26 @@ def slow(job: Job, report: Report) -> Outcome:
     return formula(job, later)
 
 
-def drive(storage: Path, trials: int, failpoint: str | None, calls: int, ready: Connection) -> None:
+def drive(storage: Path, trials: int, failpoint: str | None, calls: int, said: Connection) -> None:
     """Drive the sweep on, to its end if nobody kills this process; at `failpoint` it kills itself, behind a call.
 
-    If it does not come there within a few trials it leaves, with `MISSED`.
+    If it does not come there within a few trials it leaves, with `MISSED`. It says when it is ready, and of each trial
+    that it is in one.
     """
     most = math.inf
     if failpoint is not None:
         _die_behind(*FAILPOINTS[failpoint], calls)
         most = TRIALS_TO_DIE_IN
-    slot, loaded = PlainSlot(slow), smoke(*settings(trials))
+
+    def train(job: Job, report: Report) -> Outcome:
+        said.send("in a trial")
+        return slow(job, report)
+
+    slot, loaded = PlainSlot(train), smoke(*settings(trials))
     with driving(storage / "sweep", loaded, slot) as driver:
         spec = driver.ledger.spec
         writer = MlflowWriter(storage / "sweep", tracking("sweep", spec, Results(str(storage))), interval_s=0.01)
-        ready.send("ready")
+        said.send("ready")
         done = 0
         while done < most and (job := driver.next_trial()):
             slot.run(driver, job)

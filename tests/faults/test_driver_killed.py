@@ -25,7 +25,8 @@ from tests.sweeps.test_driver import facts, run_out
 
 KILLS = length(16, 200)
 TRIALS = length(60, 600)
-LONGEST_S = 0.25  # that a driver lives, once it is ready, where it is killed by the clock
+LONGEST_S = 0.25  # that a driver lives, once it is ready or in a trial, where it is killed by the clock
+LATE_S = 10.0
 
 pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 
@@ -50,12 +51,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     failpoints = itertools.cycle(FAILPOINTS)
     while by_clock + at.total() < KILLS and code != 0:
         failpoint = next(failpoints) if by_clock > at.total() else None
-        ready, theirs = context.Pipe(duplex=False)
+        said, theirs = context.Pipe(duplex=False)
         calls = 1 if failpoint == "claim" else draw.randint(1, 3)
         driver = context.Process(target=drive, args=(storage, TRIALS, failpoint, calls, theirs))
         driver.start()
         if failpoint is None:
-            ready.recv()
+            said.recv()
+            if by_clock % 2:
+                said.poll(LATE_S)  # until it is in a trial, which on a busy machine comes late
             time.sleep(draw.uniform(0, LONGEST_S))
             driver.kill()
         driver.join(120)
@@ -81,7 +84,7 @@ def test_the_kills_hit(killed: Killed) -> None:
     assert killed.by_clock >= KILLS // 4
     assert min(killed.at[name] for name in FAILPOINTS) >= length(1, 5), killed.at
     again = sum(len(trial.attempts) > 1 for trial in killed.history.trials.values())
-    assert again >= length(2, KILLS // 8)
+    assert again >= length(2, TRIALS // 10)
     count("P1 driver killed", kills=killed.by_clock + killed.at.total(), failpoints=len(killed.at), begun_again=again)
 
 
