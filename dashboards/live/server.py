@@ -7,6 +7,8 @@ from elsewhere; what comes from a sweep reaches it as JSON, and is shown as text
 
 import json
 import socket
+import time
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,9 +62,9 @@ def serve(storage: Results, port: int, mlflow: str) -> None:
         uvicorn.Server(config).run([held])
 
 
-def application(storage: Results, mlflow: str) -> Starlette:
+def application(storage: Results, mlflow: str, clock: Callable[[], float] = time.monotonic) -> Starlette:
     """The page over a storage folder; `mlflow` is where MLflow's own pages are served."""
-    pages = _Pages(StorageSweeps(storage), MlflowSweeps(lambda: Browsing(storage)), mlflow.rstrip("/"))
+    pages = _Pages(StorageSweeps(storage, clock), MlflowSweeps(lambda: Browsing(storage)), mlflow.rstrip("/"))
     return Starlette(
         routes=[
             Route("/", lambda _: FileResponse(_STATIC / "index.html"), methods=["GET"]),

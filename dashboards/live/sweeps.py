@@ -35,8 +35,8 @@ class _Known:
 class StorageSweeps:
     """Sweeps of a storage folder, read from their ledgers; of each, what was read before is kept and added to."""
 
-    def __init__(self, storage: Results) -> None:
-        self._storage = storage
+    def __init__(self, storage: Results, clock: Callable[[], float] = time.monotonic) -> None:
+        self._storage, self._clock = storage, clock
         self._known: dict[str, _Known] = {}
 
     def ids(self) -> list[str]:
@@ -50,7 +50,7 @@ class StorageSweeps:
             with known.lock:  # of several readers one reads
                 if known.tables is None and (kept := self._kept(sweep, ledger.uid)):
                     known.tables = kept  # at once; what has happened since is for the next to ask
-                elif known.tables is None or (_moved(ledger, known.tables) and time.monotonic() >= known.not_before):
+                elif known.tables is None or (_moved(ledger, known.tables) and self._clock() >= known.not_before):
                     self._read(ledger, known)
                 assert known.tables is not None
                 return known.tables
@@ -62,11 +62,12 @@ class StorageSweeps:
         return replace(kept, about=kept.about.model_copy(update={"storage_flag": self._storage.shareable_flag}))
 
     def _read(self, ledger: Ledger, known: _Known) -> None:
-        began = time.monotonic()
+        began = self._clock()
         for seq, at, event in ledger.events(after=known.history.last_seq):
             known.history.apply(seq, at, event)
         known.tables = SweepTables.of(ledger, known.history, self._storage)
-        known.not_before = time.monotonic() + (time.monotonic() - began) / _SHARE_OF_TIME
+        ended = self._clock()
+        known.not_before = ended + (ended - began) / _SHARE_OF_TIME
 
 
 def _moved(ledger: Ledger, tables: SweepTables) -> bool:

@@ -1,5 +1,7 @@
 """What the live page's server answers, and to whom."""
 
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -57,9 +59,7 @@ def test_commands_name_storage_as_it_is_called_here(tmp_path: Path, monkeypatch:
 
 
 def test_what_happens_in_a_sweep_is_told_at_the_next_asking(tmp_path: Path) -> None:
-    loaded = synthetic.digits()
-    synthetic.write(tmp_path / "running", "running", [synthetic.opened(), *stories.trial_story(0, 0.5)], loaded)
-    client = TestClient(application(Results(str(tmp_path)), "http://127.0.0.1:9"), base_url="http://127.0.0.1")
+    client = _running(tmp_path, clock=lambda: 0.0)  # reading takes no time
     before = client.get("/api/sweeps/running")
     assert before.json()["about"]["state"] == "killed"
     with Ledger.open(tmp_path / "running") as ledger:
@@ -67,13 +67,30 @@ def test_what_happens_in_a_sweep_is_told_at_the_next_asking(tmp_path: Path) -> N
         ledger.append(stories.opened(fence))
         for event in stories.trial_story(1, 0.9):
             ledger.append(event)
-        seen = client.app.routes  # the same application goes on
-        assert seen
         now = client.get("/api/sweeps/running", headers={"if-none-match": before.headers["etag"]})
         ledger.append(Closed(fence=fence, reason="done"))
     assert now.status_code == 200
     assert now.json()["about"]["state"] == "running"
     assert now.json()["trials"]["state"] == ["complete", "complete"]
+
+
+def test_reading_a_sweep_takes_a_fifth_of_the_time_at_most(tmp_path: Path) -> None:
+    client = _running(tmp_path, clock=count().__next__)  # whoever looks at it finds a second gone, readers too
+    mark = client.get("/api/sweeps/running").headers["etag"]
+    with Ledger.open(tmp_path / "running") as ledger:
+        ledger.append(stories.opened(ledger.claim()))
+        for event in stories.trial_story(1, 0.9):
+            ledger.append(event)
+    told = [client.get("/api/sweeps/running", headers={"if-none-match": mark}).status_code for _ in range(5)]
+    assert told == [304, 304, 304, 304, 200]
+
+
+def _running(storage: Path, clock: Callable[[], float]) -> TestClient:
+    synthetic.write(
+        storage / "running", "running", [synthetic.opened(), *stories.trial_story(0, 0.5)], synthetic.digits()
+    )
+    page = application(Results(str(storage)), "http://127.0.0.1:9", clock)
+    return TestClient(page, base_url="http://127.0.0.1")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8050"])
