@@ -62,7 +62,7 @@ class Optuna(Told):
 class RayTune(Told):
     """`OptunaSearch` over accuracy and cost so far with an `ASHAScheduler` on accuracy, as Ray's pages combine them."""
 
-    def __init__(self, table: Table, seed: int, reduction: float) -> None:
+    def __init__(self, table: Table, seed: int) -> None:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
@@ -71,7 +71,7 @@ class RayTune(Told):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.search = OptunaSearch(self._define, metric=["accuracy", "cost"], mode=["max", "min"], seed=seed)
-        self.scheduler = ASHAScheduler(metric="accuracy", mode="max", max_t=8, reduction_factor=reduction)
+        self.scheduler = ASHAScheduler(metric="accuracy", mode="max", max_t=8)
         self.last: dict[int, dict[str, float]] = {}
 
     def _define(self, trial: optuna.Trial) -> None:

@@ -1,6 +1,7 @@
 """What it costs to find the front: the product's search and stopping, and what people use, on the same table of trials.
 
-    python -m benchmarks.search_quality [--repeats 30] [--processes 2] [--only random ...] [--mean-trials 500]
+    python -m benchmarks.search_quality [--repeats 30] [--processes 2] [--only random ...] [--mean-trials 340]
+                                        [--kept FILE]
 
 Each repeat replays a sweep of `benchmarks/digits_table.yaml` in the simulator (`benchmarks.simulator`), with four
 trials under way at a time, on the table of one of the three seeds: a sweep has one seed, and so its true front is that
@@ -9,20 +10,23 @@ complete trials have 95 % of its hypervolume: median and quartiles, and a 95 % i
 repeat that does not get there within the cost of so many mean trials counts as infinite. Beside it: what share the same
 trials have of the true front of the mean of all seeds, how many repeats got there, trials trained to their end and
 stopped by then, and false front members: how many trials that were stopped the searcher itself shows as its front, per
-sweep.
+sweep. Some take core-hours for their suggestions: each repeat is written to the file `--kept` when it is done, a JSON
+object a line, and what is there is not done again.
 
 Claimed, and exit 1 if not so: the product needs at most half of the best of the others, and shows no false member.
 """
 
 import argparse
+import json
 import math
 import os
 import sys
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -65,8 +69,7 @@ SEARCHERS: dict[str, Made] = {
     "Optuna TPE": lambda table, seed: Optuna(table, optuna.samplers.TPESampler(seed=seed)),
     "Optuna NSGA-II": lambda table, seed: Optuna(table, optuna.samplers.NSGAIISampler(seed=seed)),
     "Optuna GP": lambda table, seed: Optuna(table, optuna.samplers.GPSampler(seed=seed)),
-    "Ray OptunaSearch + ASHA, reduction 4": lambda table, seed: RayTune(table, seed, 4),
-    "Ray OptunaSearch + ASHA, reduction 2": lambda table, seed: RayTune(table, seed, 2),
+    "Ray OptunaSearch + ASHA": RayTune,
     "Syne Tune MOASHA": SyneTune,
     "ours: tpe": ours("tpe"),
     OURS: ours("cost_aware"),
@@ -79,6 +82,8 @@ class Repeat:
     """One sweep: what it had cost when it got there (or infinity), and what it had done by then."""
 
     searcher: str
+    number: int
+    given_up_at: float
     cost: float
     of_the_mean: float
     complete: int
@@ -98,17 +103,47 @@ def volume(seed: int | None) -> Hypervolume:
 
 
 def repeat(name: str, number: int, most: float) -> Repeat:
-    """`most` is the cost at which it is given up."""
+    """Given up at the cost `most`."""
     warnings.simplefilter("ignore")
     searcher, seed = SEARCHERS[name](table(), number), number % len(SEEDS)
 
     def there(trace: Trace) -> bool:
         return volume(seed).share(trace.complete) >= SHARE
 
-    trace = simulate(searcher, table(), seed, SLOTS, lambda trace: trace.spent[-1] > most or there(trace))
-    cost = trace.spent[-1] if there(trace) else math.inf
-    false = len(trace.cut & set(searcher.front()))
-    return Repeat(name, cost, volume(None).share(trace.complete), len(trace.complete), len(trace.cut), false)
+    trace = simulate(searcher, table(), seed, SLOTS, lambda trace: trace.spent > most or there(trace))
+    return Repeat(
+        searcher=name,
+        number=number,
+        given_up_at=most,
+        cost=trace.spent if there(trace) else math.inf,
+        of_the_mean=volume(None).share(trace.complete),
+        complete=len(trace.complete),
+        cut=len(trace.cut),
+        false_members=len(trace.cut & set(searcher.front())),
+    )
+
+
+class Kept:
+    """Repeats that were done before, and a place for more: a file, if one is given."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        lines = file.read_text().splitlines() if file and file.exists() else []
+        self._known = {self._key(each): each for each in (Repeat(**json.loads(line)) for line in lines)}
+
+    def repeats(self, pool: Executor, name: str, count: int, most: float) -> list[Repeat]:
+        """So many of a searcher, of which those are done that were not yet."""
+        keys = [(name, number, most) for number in range(count)]
+        for done in pool.map(repeat, *zip(*[key for key in keys if key not in self._known], strict=True)):
+            self._known[self._key(done)] = done
+            if self._file:
+                with self._file.open("a") as file:
+                    print(json.dumps(asdict(done)), file=file)
+        return [self._known[key] for key in keys]
+
+    @staticmethod
+    def _key(repeat: Repeat) -> tuple[str, int, float]:
+        return repeat.searcher, repeat.number, repeat.given_up_at
 
 
 def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
@@ -143,16 +178,16 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--only", nargs="*", choices=list(SEARCHERS), default=list(SEARCHERS))
-    parser.add_argument("--mean-trials", type=int, default=500)
+    parser.add_argument("--mean-trials", type=int, default=340)
+    parser.add_argument("--kept", type=Path)
     arguments = parser.parse_args()
     most = arguments.mean_trials * float(table().cost_C.mean())
     print(f"| {' | '.join(COLUMNS)} |")
     print(f"{'|---' * len(COLUMNS)}|")
-    median, false = {}, {}
+    median, false, kept = {}, {}, Kept(arguments.kept)
     with ProcessPoolExecutor(arguments.processes) as pool:
         for name in arguments.only:
-            tasks = [name] * arguments.repeats, range(arguments.repeats), [most] * arguments.repeats
-            repeats = list(pool.map(repeat, *tasks))
+            repeats = kept.repeats(pool, name, arguments.repeats, most)
             print(line(name, repeats), flush=True)
             median[name] = float(np.median([each.cost for each in repeats]))
             false[name] = sum(each.false_members for each in repeats)

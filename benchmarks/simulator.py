@@ -39,39 +39,37 @@ class Searcher(Protocol):
 class Trace:
     """What became of a simulated sweep.
 
-    `spent` is the modelled cost of all that had been trained when each trial of `complete` (configs) ended; `cut` has
-    the trials that were stopped.
+    `spent` is the modelled cost of all that was trained, `complete` has configs that were trained to their end, and
+    `cut` the trials that were stopped.
     """
 
-    spent: list[float]
+    spent: float
     complete: list[int]
     cut: set[int]
 
 
 def simulate(searcher: Searcher, table: Table, seed: int, slots: int, done: Callable[[Trace], bool]) -> Trace:
-    """Let a searcher work until `done`, which is asked after each trial that ends, or until it has nothing more."""
-    trace, spent, under_way = Trace([], [], set()), 0.0, list[tuple[float, int, int, int]]()
+    """Let a searcher work until `done`, which is asked as each trial leaves, or until it has nothing more."""
+    trace, under_way = Trace(0.0, [], set()), list[tuple[float, int, int, int]]()
     now = 0.0
     steps = np.diff((0.0, *FIDELITIES))
-    while True:
+    while not done(trace):
         while len(under_way) < slots and (begun := searcher.next_trial()) is not None:
             trial, config = begun
             heapq.heappush(under_way, (now + steps[0] * table.cost_C[config], trial, config, 0))
         if not under_way:
-            return trace
+            break
         now, trial, config, rung = heapq.heappop(under_way)
-        spent += steps[rung] * table.cost_C[config]
+        trace.spent += float(steps[rung] * table.cost_C[config])
         accuracy = float(table.accuracy_CSR[config, seed, rung])
         if rung == len(FIDELITIES) - 1:
             searcher.ended(trial, accuracy)
-            trace.spent.append(spent)
             trace.complete.append(config)
-            if done(trace):
-                return trace
         elif searcher.reached(trial, rung, accuracy):
             heapq.heappush(under_way, (now + steps[rung + 1] * table.cost_C[config], trial, config, rung + 1))
         else:
             trace.cut.add(trial)
+    return trace
 
 
 class Hypervolume:
