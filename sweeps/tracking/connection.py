@@ -38,5 +38,8 @@ def trial_run(client: "MlflowClient", tracking: Tracking, ledger: str, trial: in
     experiment = client.get_experiment_by_name(tracking.experiment)
     found = experiment and run_of_trial(client, experiment.experiment_id, ledger, trial)
     if not found:
-        raise Refusal(f"MLflow must hold the trial, and does not hold trial {trial}. First: python -m sweeps sync")
+        raise Refusal(
+            f"MLflow must hold the trial, and does not hold trial {trial}. First: python -m sweeps sync, with the "
+            "--storage that holds the sweep"
+        )
     return found
