@@ -97,6 +97,7 @@ class Ledger:
         self._engine = engine
         self._lock = driver_lock(engine)
         self._appending = threading.Lock()
+        self._followed = True
 
     @classmethod
     def create(cls, location: str | Path, sweep: str, spec: dict[str, Any]) -> Self:
@@ -217,8 +218,11 @@ class Ledger:
             raise NotClaimed(f"only a driver that holds the sweep may append {event.key}. Call claim() first")
         with self._appending:
             at = datetime.now(UTC)
+            followed, self._followed = self._followed, False  # until this one is through
             with self._writing() as connection:
                 self._hold_fence(connection)
+                if not followed:
+                    self._follow(connection)
                 if connection.scalar(_KNOWN, {"told": event.key}) is not None:
                     return None
                 self.history.check(event)
@@ -228,7 +232,14 @@ class Ledger:
                 connection.execute(_MOVE_HEAD, {"newest": head})
             self.history.apply(seq, at, event)
             self._head = head
+            self._followed = True
         return seq
+
+    def _follow(self, connection: Connection) -> None:
+        """An append was cut off, by a signal or a lost server: what it wrote may not be in `history`, or in half."""
+        head = connection.execute(select(SWEEP.c.head)).scalar_one()
+        if head != self._head:
+            self.history, self._head = History.of(self.events()), head
 
     def _hold_fence(self, connection: Connection) -> None:
         # The update locks the row (PostgreSQL) or the database (SQLite) until the commit: no claim can come between,

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from sweeps.events import Reported
+from sweeps.events import Event, Reported
 from sweeps.ledger.errors import (
     FenceLost,
     IllegalEvent,
@@ -27,6 +29,7 @@ from sweeps.ledger.errors import (
 from sweeps.ledger.history import History
 from sweeps.ledger.schema import METADATA, ledger_url, new_database, open_engine
 from sweeps.ledger.store import Ledger
+from sweeps.signals import Interrupted
 from tests.sweeps import stories
 from tests.sweeps.ledger.conftest import Location
 
@@ -70,6 +73,36 @@ def test_a_reader_pages_through_a_long_ledger(ledger: Ledger, monkeypatch: pytes
     for trial in range(6):
         ledger.append(stories.planned(trial))
     assert [event.trial for _, _, event in ledger.events()] == list(range(6))
+
+
+@pytest.mark.parametrize("cut", ["before its commit", "after its commit", "half known"])
+def test_an_append_that_a_signal_cut_off_is_whole_or_not_there(
+    ledger: Ledger, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, last = stories.opened(), stories.planned(0), stories.closed()
+    apply = History.apply
+
+    def commit(connection: DBAPIConnection) -> None:
+        if cut == "after its commit":
+            connection.commit()
+        raise Interrupted(signal.SIGTERM)
+
+    def half(history: History, seq: int, at: datetime, event: Event) -> None:
+        apply(history, seq, at, event)
+        raise Interrupted(signal.SIGTERM)
+
+    ledger.append(first)
+    with monkeypatch.context() as patch:
+        if cut == "half known":
+            patch.setattr(History, "apply", half)
+        else:
+            patch.setattr(ledger._engine.dialect, "do_commit", commit)
+        with pytest.raises(Interrupted):
+            ledger.append(second)
+    ledger.append(last)
+    written = [event for _, _, event in ledger.events()]
+    assert written == ([first, last] if cut == "before its commit" else [first, second, last])
+    assert vars(ledger.history) == vars(History.of(ledger.events()))
 
 
 def test_the_same_key_twice_changes_nothing(ledger: Ledger) -> None:
