@@ -55,7 +55,7 @@ def train(
 def plan(sweep: Described) -> SlotPlan:
     """The slots of a sweep in the Ray that is there: as many as there is room for, if the file says ``auto``."""
     resources = sweep.file.resources
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray leaves it untyped
+    there: dict[str, float] = ray.cluster_resources()
     cpus, gpus = there.get("CPU", 0), there.get("GPU", 0)
     return SlotPlan(
         kinds=[kind.model_copy(update={"slots": kind.slots_in(cpus, gpus)}) for kind in resources.kinds()],

@@ -255,7 +255,7 @@ def _products(model: ModelConfig, inputs: tuple[int, ...], batch: int, generates
     return counter.layers
 
 
-class _LayerCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+class _LayerCounter(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # nothing is compiled here; to keep its compiler out of this class torch would load it

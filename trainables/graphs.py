@@ -62,7 +62,7 @@ def channels_last(inputs: Tensor) -> Tensor:
 @functools.cache
 def _side_stream() -> torch.cuda.Stream:
     """One for all captures: cuBLAS keeps memory for each that it meets, some 65 MB a capture, and never returns it."""
-    return torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch
+    return torch.cuda.Stream()
 
 
 class _Replay(torch.autograd.Function):

@@ -29,5 +29,5 @@ def _take_a_step(trial: TrialConfig) -> None:
     """The first backward pass and the first optimiser of a process import and start much of torch."""
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = trial.optimizer.build([weight])
-    (weight * weight).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    (weight * weight).sum().backward()
     optimizer.step()

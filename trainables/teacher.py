@@ -218,7 +218,7 @@ def _fit(network: TeacherNetwork, config: Teacher, task: Task, samples: int) -> 
         _, logits = network(task.views(sample_B, epoch=step, seed=config.seed))
         optimizer.zero_grad()
         loss = cross_entropy(logits, task.source.label_N[sample_B])
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
         schedule.step()
     optimizer.zero_grad()  # a frozen network has no use for its last gradients

@@ -61,7 +61,7 @@ def conversion_on(ray_at: RayAt, at: SourceAt, files: Files, faults: Faults) -> 
     ray_at.check()
     start_ray(ray_at.gcs(), open_cluster=ray_at.open_cluster, meanwhile="ray.data")
     try:
-        if ray.cluster_resources().get("CPU", 0) < 1:  # type: ignore[no-untyped-call]  # ray
+        if ray.cluster_resources().get("CPU", 0) < 1:
             raise Refusal(f"a task takes a CPU, and the cluster at {ray_at.gcs()} has none; add a node with some")
         yield partial(_converted_there, at, files, faults)
     finally:
@@ -133,7 +133,7 @@ def _check(seen: _Seen, faults: Faults) -> None:
 
 
 def _node() -> str:
-    return f"the node {ray.util.get_node_ip_address()}"  # type: ignore[no-untyped-call]  # ray
+    return f"the node {ray.util.get_node_ip_address()}"
 
 
 @lru_cache(maxsize=1)

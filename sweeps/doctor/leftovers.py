@@ -51,7 +51,7 @@ def leaked(groups: Iterable[Any]) -> list[str]:
     """Name or id of those (`gcs_pb2.PlacementGroupTableData`) whose job, or the actor that made them, is dead."""
     from ray.core.generated import gcs_pb2
 
-    removed = gcs_pb2.PlacementGroupTableData.REMOVED  # type: ignore[attr-defined]
+    removed = gcs_pb2.PlacementGroupTableData.REMOVED
     return [
         group.name or group.placement_group_id.hex()
         for group in groups
@@ -67,8 +67,8 @@ def groups_of(address: str) -> list[Any]:
     path = token_path()
     token = os.environ[TOKEN] if path is None else path.read_text().strip() if path.exists() else ""
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        service = gcs_service_pb2_grpc.PlacementGroupInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
-        request = gcs_service_pb2.GetAllPlacementGroupRequest()  # type: ignore[attr-defined]
+        service = gcs_service_pb2_grpc.PlacementGroupInfoGcsServiceStub(channel)
+        request = gcs_service_pb2.GetAllPlacementGroupRequest()
         metadata = [("authorization", f"Bearer {token}")]
         answer = service.GetAllPlacementGroup(request, timeout=_PATIENCE_S, metadata=metadata)
     return list(answer.placement_group_table_data)

@@ -79,8 +79,8 @@ def answer_to_a_stranger(address: str) -> Literal["open", "closed", "silent"]:
     from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        nodes = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        request = gcs_service_pb2.GetClusterIdRequest()  # type: ignore[attr-defined]
+        nodes = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+        request = gcs_service_pb2.GetClusterIdRequest()
         try:
             nodes.GetClusterId(request, timeout=_PATIENCE_S)
         except grpc.RpcError as error:

@@ -96,7 +96,7 @@ def ray_files() -> str:
 
 def alone() -> bool:
     """Whether the Ray that is there is this machine's own: no node will join it, or be taken away."""
-    return bool(ray.util.get_node_ip_address() == "127.0.0.1")  # type: ignore[no-untyped-call]  # ray
+    return bool(ray.util.get_node_ip_address() == "127.0.0.1")
 
 
 def dead_servers() -> list[str]:

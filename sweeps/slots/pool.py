@@ -33,7 +33,7 @@ def any_lost(nodes: set[str]) -> bool:
     """Whether one of these nodes is dead, or is being taken away (preempted)."""
     if not nodes:
         return False
-    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]  # ray
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     return not nodes <= alive - set(ray_state.get_draining_nodes())  # Ray Train asks the same way
 
 

@@ -61,7 +61,7 @@ class SlotPlan:
 
         Where nodes come and go, it must be able to hold one of each class; the others wait for their place.
         """
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray
+        there: dict[str, float] = ray.cluster_resources()
         there |= ray_state.get_max_resources_from_cluster_config() or {}  # where an autoscaler brings nodes
         if alone():
             _refuse_beyond(there, [(kind, int(kind.slots)) for kind in self.kinds])

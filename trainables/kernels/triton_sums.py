@@ -56,7 +56,7 @@ def split_sums(
     first_SB, second_SB = anchor_BD.new_empty(2, splits, anchors)
     total_SBD = anchor_BD.new_empty(splits, anchors, width)
     weight_BR = _weights(draws, anchor_BD)
-    with torch.cuda.device_of(anchor_BD):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    with torch.cuda.device_of(anchor_BD):
         sums[tiles, splits](
             anchor_BD.contiguous(),
             rows_MD.contiguous(),
