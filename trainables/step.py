@@ -62,7 +62,7 @@ class TrainingStep(nn.Module):
                 self.student_head = nn.Linear(student_F, config.embedding)
                 self.teacher_head = nn.Linear(teacher_F, config.embedding)
                 self.teacher_head.requires_grad_(config.objective.trains_teacher_head)
-            self.objective = config.objective.build()
+            self.objective: nn.Module = config.objective.build()
         self.averaged = None if config.optimizer.averaging is None else _frozen_copy(self.student)
         self.pairing = Pairing(config)
         self._operations: dict[tuple[int, int], list[Operation]] = {}  # by samples and negatives

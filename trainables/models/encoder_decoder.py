@@ -41,7 +41,7 @@ class EncoderDecoder(ModelMember):
         """F of the encoder."""
         return ConvNet(width=self.width).feature_width(inputs)
 
-    def build(self, inputs: tuple[int, ...]) -> nn.Module:
+    def build(self, inputs: tuple[int, ...]) -> "_EncoderDecoder":
         """The network on images; it generates images of this size only."""
         decoder = _Upsampled if self.decoder == "reconstruction" else _Masked
         features = self.feature_width(inputs)

@@ -45,7 +45,7 @@ class ViT(ModelMember):
         """F, the width of the class token."""
         return self.width
 
-    def build(self, inputs: tuple[int, ...]) -> nn.Module:
+    def build(self, inputs: tuple[int, ...]) -> "_ViT":
         """The network on images of this size; raises `ValueError` if patches do not divide it."""
         channels, *sides = inputs
         if any(side % self.patch for side in sides):
