@@ -31,7 +31,7 @@ import torch
 from trainables.checkpoint import Checkpoints
 from trainables.config import TrialConfig
 from trainables.datasets.blocks import block_record, encoded_block
-from trainables.datasets.manifest import Manifest, Split, write_manifest
+from trainables.datasets.manifest import Block, Manifest, Split, write_manifest
 from trainables.image_sets import training_sets
 from trainables.loop import distil, open_teacher
 from trainables.memory.bank import Bank
@@ -65,7 +65,7 @@ def write_images(folder: Path, train: int) -> None:
         fine_N = drawn.permutation(np.arange(samples) % 100)
         labels = {"fine_label": fine_N, "coarse_label": fine_N % 20}
         images = drawn.integers(0, 256, (samples, 3, 32, 32), dtype=np.uint8)
-        blocks = []
+        blocks: list[Block] = []
         for first in range(0, samples, ROWS):
             here = slice(first, first + ROWS)
             content, rows = encoded_block(

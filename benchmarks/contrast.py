@@ -102,8 +102,8 @@ def step_of(cell: Cell) -> Callable[[], float]:
 
     def step() -> float:
         sample_B = (torch.arange(BATCH) * 61 + 7 * next(number)) % cell.bank
-        embeddings = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
-        found = loss(*embeddings, sample_B)
+        student_BD, teacher_BD = (normalize(head(x), dim=1) for head, x in zip(heads, features, strict=True))
+        found = loss(student_BD, teacher_BD, sample_B)
         found.backward()
         return float(found.item())
 

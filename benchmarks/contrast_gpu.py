@@ -114,7 +114,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     """The median; what is compiled or taken on first use is left out."""
     for _ in range(3):
         work()
-    found = []
+    found: list[float] = []
     for _ in range(repeats):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()

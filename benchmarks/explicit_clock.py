@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-class _NoWaiting(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # the best one of the platform
+class _NoWaiting(selectors.DefaultSelector):  # the best one of the platform
     """Takes the time that it was to wait as passed."""
 
     now_s = 0.0

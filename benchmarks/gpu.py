@@ -92,6 +92,7 @@ def _enlarged() -> EnlargedTask:
 
 def _larger(split: ImageSplit) -> ImageSplit:
     size = Enlarged.inputs[1:]
+    assert isinstance(split.images, Tensor)
     return ImageSplit(interpolate(split.images, size).expand(-1, 3, -1, -1).contiguous(), split.label_N)
 
 
@@ -175,7 +176,7 @@ def measure(case: Case, size: Size, folder: Path) -> Found:
     processes = case.workers * case.trials
     barrier = get_context("spawn").Barrier(processes)
     place = Path(tempfile.mkdtemp(dir=folder))
-    spawn(_process, (case, size, folder, place, barrier), nprocs=processes)  # type: ignore[no-untyped-call]
+    spawn(_process, (case, size, folder, place, barrier), nprocs=processes)
     found = [Found(**torch.load(place / str(number))) for number in range(processes)]
     return Found(max(each.ms for each in found) / case.trials, found[0].loss, found[0].sent_bytes)
 
@@ -216,7 +217,7 @@ def train(config: TrialConfig, folder: Path, place: Path, listener: Listener, wo
 def refused(share: float) -> bool:
     """Whether a process that was given a share of the GPU's memory gets no more, and gets that."""
     answer = get_context("spawn").SimpleQueue()
-    spawn(_take_too_much, (share, answer), nprocs=1)  # type: ignore[no-untyped-call]
+    spawn(_take_too_much, (share, answer), nprocs=1)
     return bool(answer.get())
 
 

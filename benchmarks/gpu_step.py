@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -156,18 +157,28 @@ def teacher_outputs(config: TrialConfig) -> TeacherOutputs:
 def measure(case: Case, device: torch.device, seconds: float) -> Found:
     torch.cuda.reset_peak_memory_stats()
     trial = Trial(case, device)
-    once, groups = begun(trial), []
-    timed(lambda: [trial.step() for _ in range(GROUP)])  # a GPU that has idled is slower
+    once = begun(trial)
+    groups: list[float] = []
+
+    def group() -> None:
+        for _ in range(GROUP):
+            trial.step()
+
+    timed(group)  # a GPU that has idled is slower
     until = time.perf_counter() + seconds
     while len(groups) < 3 or time.perf_counter() < until:
-        groups.append(timed(lambda: [trial.step() for _ in range(GROUP)]) / GROUP)
+        groups.append(timed(group) / GROUP)
     peak = torch.cuda.max_memory_allocated()
     again = begun(Trial(case, device)) if case.form == "compiled" else None
     return Found(statistics.median(groups), once, peak, again)
 
 
 def begun(trial: Trial) -> float:
-    return timed(lambda: (trial.prepare(), trial.step()))
+    def first_step() -> None:
+        trial.prepare()
+        trial.step()
+
+    return timed(first_step)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -186,7 +197,7 @@ def feeding(batch: int, device: torch.device) -> tuple[float, float]:
         began = time.perf_counter()
         picked = kept[chosen_B]
         picked_s.append(time.perf_counter() - began)
-        sent_s.append(timed(lambda picked=picked: sent(picked, device)))
+        sent_s.append(timed(partial(sent, picked, device)))
     return statistics.median(picked_s), statistics.median(sent_s)
 
 

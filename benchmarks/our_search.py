@@ -78,6 +78,12 @@ class Ours:
     def answer(self, trial: int, rung: int, verdict: Verdict) -> None:
         self._verdicts[trial, rung] = verdict
 
+    def retry(self, trial: int, attempt: int) -> None:
+        raise NotImplementedError("no worker is lost here")
+
+    def abandon(self, trial: int, why: str) -> None:
+        raise NotImplementedError("no worker is lost here")
+
     def forget(self, trial: int) -> None:
         pass
 

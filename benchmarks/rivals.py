@@ -97,7 +97,8 @@ class RayTune(Told):
         self.search.on_trial_complete(str(trial), result)
 
     def front(self) -> list[int]:
-        return [best.number for best in self.search._ot_study.best_trials]
+        study: Any = self.search._ot_study  # made at the first suggestion, of which mypy knows nothing
+        return [best.number for best in study.best_trials]
 
     def _trial(self, number: int) -> Any:
         return SimpleNamespace(trial_id=str(number))

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,7 @@ MOST_S = 0.020
 NOISE = 1.2
 
 
-def formula(config: dict) -> dict[str, float]:
+def formula(config: dict[str, Any]) -> dict[str, float]:
     """What a trial reaches: more with memory and width, less with temperature."""
     accuracy = config["memory"]["size"] / 2000 - config["objective"]["temperature"] / 10
     accuracy += config["student"]["width"] / 100

@@ -7,7 +7,7 @@ trial takes simulated seconds by an explicit clock; what is measured is what the
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +37,8 @@ class Stopwatch:
     """Real seconds by part of the driver: `dispatch` is whatever belongs to no other part."""
 
     def __init__(self) -> None:
-        self.wall_s, self.cpu_s = Counter[str](), Counter[str]()
+        self.wall_s: dict[str, float] = defaultdict(float)
+        self.cpu_s: dict[str, float] = defaultdict(float)
         self._part, self._since = "dispatch", self._now()
 
     @contextmanager
@@ -172,6 +173,7 @@ async def work(pool: TrialPool, slot: int, rungs: int, trained: Trained) -> None
     facts = {"rank": 0, "world_size": 1, "pid": slot, "host": "node", "node_id": "node", "experiment": f"slot-{slot}"}
     group = await pool.hello(slot, [facts])
     while assignment := await pool.take(slot, group):
+        assert assignment != "leave", "no node is lost here"
         ids = {"trial": assignment["trial"], "attempt": assignment["attempt"]}
         metrics = trained(assignment["config"])
         seconds = TRIAL_S * random.Random(assignment["trial"]).lognormvariate(-(SPREAD**2) / 2, SPREAD)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainables.datasets.blocks import BLOCK_BYTES, block_record, encoded_block
-from trainables.datasets.manifest import Manifest, Split, write_manifest
+from trainables.datasets.manifest import Block, Manifest, Split, write_manifest
 from trainables.storage import Storage
 
 CLASSES = 10
@@ -13,7 +13,7 @@ SHAPE = (3, 32, 32)
 def write_noise(storage: Storage, samples: int) -> Manifest:
     """Write a dataset of images of CIFAR's shape, block by block, as ingest does; labels in turn."""
     drawn, rows = np.random.default_rng(0), -(-BLOCK_BYTES // int(np.prod(SHAPE)))
-    blocks = []
+    blocks: list[Block] = []
     for first in range(0, samples, rows):
         label_N = np.arange(first, min(first + rows, samples)) % CLASSES
         images = np.frombuffer(drawn.bytes(len(label_N) * int(np.prod(SHAPE))), np.uint8).reshape(-1, *SHAPE)

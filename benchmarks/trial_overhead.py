@@ -49,7 +49,7 @@ def through_slots(trials: int, workspace: str) -> Clock:
     clock = empty_trials(trials)
     plan = SlotPlan([SlotClass(slots=1)], run_trial="benchmarks.trial_overhead:empty_trial")
     with Slots(plan, "overhead", "1", workspace) as slots:
-        run_trials(clock, FIFOScheduler(), slots)  # type: ignore[no-untyped-call]  # ray
+        run_trials(clock, FIFOScheduler(), slots)
     return clock
 
 
