@@ -68,7 +68,7 @@ def test_an_objective_gives_its_equation_its_source_and_its_departures(member: t
 
 
 @pytest.mark.parametrize(
-    "member", NAMED["memory"] + NAMED["negatives"] + NAMED["policies"], ids=lambda member: member.__name__
+    "member", [*NAMED["memory"], *NAMED["negatives"], *NAMED["policies"]], ids=lambda member: member.__name__
 )
 def test_a_memory_a_sampler_or_a_policy_gives_its_source_and_its_departures(member: type[Config]) -> None:
     text = member.__doc__ or ""

@@ -44,8 +44,9 @@ def state(memory: Any) -> dict[str, Tensor]:
 
 
 def equal(ours: Tensor | str | None, theirs: Tensor | str | None) -> bool:
-    both = isinstance(ours, Tensor) and isinstance(theirs, Tensor)
-    return torch.equal(ours, theirs) if both else ours == theirs
+    if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
+        return torch.equal(ours, theirs)
+    return ours == theirs
 
 
 @each_memory

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_spaces.schema import models_in
+from tests.contracts.families import members
 from trainables.compute import count_layers
 from trainables.models import ModelConfig
 from trainables.models.stored import StoredVectors
@@ -36,10 +36,11 @@ def there(member: type[ModelMember]) -> bool:
     return not list(small(member).misfits())
 
 
-THERE = [member for member in models_in(ModelConfig) if there(member)]
+MEMBERS = members(ModelConfig, ModelMember)
+THERE = [member for member in MEMBERS if there(member)]
 LEARNING = [member for member in THERE if member is not StoredVectors]
 ONE_BY_ONE = [member for member in THERE if not small(member).batch_statistics]
-WITH_GROUPS = [member for member in models_in(ModelConfig) if "normalisation" in member.model_fields]
+WITH_GROUPS = [member for member in MEMBERS if "normalisation" in member.model_fields]
 each_model = pytest.mark.parametrize("member", THERE, ids=lambda member: member.__name__)
 each_that_learns = pytest.mark.parametrize("member", LEARNING, ids=lambda member: member.__name__)
 

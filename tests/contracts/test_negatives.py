@@ -13,30 +13,30 @@ from torch import Tensor
 from tests.contracts.families import NAMED
 from tests.trainables.negatives.scene import KEY_M, M, alike, anchors_of, memory, seeded
 from tests.trainables.trials import unit_rows
-from trainables.base import Config
 from trainables.draws import Draws, Mode
 from trainables.negatives.label_aware import LabelAware
-from trainables.protocols import NOBODY, Anchors, Rows, Shapes
+from trainables.protocols import NOBODY, Anchors, NegativesMember, Rows, Shapes
 
 each_sampler = pytest.mark.parametrize("member", NAMED["negatives"], ids=lambda member: member.__name__)
 #: Settings for which a memory of twelve rows has something to choose from.
 CHOOSY = {"neighbours": 3, "near": 0.6, "lower": 0.3, "upper": 0.8, "sharpness": 2.0, "explore": 0.4, "prior": 0.1}
+MODES: Any = Mode  # an annotation, as a value
 WITH_REPLACEMENT = [member for member in NAMED["negatives"] if member is not LabelAware]
 each_mode = pytest.mark.parametrize(
     "member",
-    [member for member in NAMED["negatives"] if member.model_fields["mode"].annotation == Mode],
+    [member for member in NAMED["negatives"] if member.model_fields["mode"].annotation == MODES],
     ids=lambda member: member.__name__,
 )
 LIKELY = 1e-3  # a seeded draw below this probability is no accident
 ANCHORS = 20_000
 
 
-def sampler(member: type[Config]) -> Any:
-    return member(**{name: value for name, value in CHOOSY.items() if name in member.model_fields})
+def sampler(member: type[NegativesMember]) -> NegativesMember:
+    return member.model_validate({name: value for name, value in CHOOSY.items() if name in member.model_fields})
 
 
-def draw(member: type[Config], anchors: Anchors, count: int, seed: int = 0, rows: Rows | None = None) -> Draws:
-    drawn: Draws = sampler(member).build().draw(anchors, rows or memory(), count, seeded(seed))
+def draw(member: type[NegativesMember], anchors: Anchors, count: int, seed: int = 0, rows: Rows | None = None) -> Draws:
+    drawn = sampler(member).build().draw(anchors, rows or memory(), count, seeded(seed))
     return one_by_one(drawn)
 
 
@@ -75,7 +75,7 @@ def drawn_rows(drawn: Draws) -> Tensor:
 
 
 @each_sampler
-def test_never_draws_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
+def test_never_draws_a_row_of_the_anchors_own_key(member: type[NegativesMember]) -> None:
     key_B = torch.arange(10)  # 4 and 9 have no row at all
     drawn = draw(member, anchors_of(key_B), 500)
     assert drawn_rows(drawn).shape == (10, 500)
@@ -87,7 +87,7 @@ def test_never_draws_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
 @each_sampler
 @pytest.mark.parametrize("key", [0, 3, 4])
 @pytest.mark.parametrize("count", [1, 7, 30])
-def test_draws_with_the_probability_that_its_weights_state(member: type[Config], key: int, count: int) -> None:
+def test_draws_with_the_probability_that_its_weights_state(member: type[NegativesMember], key: int, count: int) -> None:
     drawn = draw(member, alike(key, ANCHORS), count)
     population = len(torch.unique(drawn_rows(drawn)))
     for place in {0, count - 1}:
@@ -104,7 +104,9 @@ def test_draws_with_the_probability_that_its_weights_state(member: type[Config],
 @each_sampler
 @pytest.mark.parametrize("key", [0, 3, 4])
 @pytest.mark.parametrize("count", [1, 7, 30])
-def test_weighted_draws_are_an_unbiased_estimate_for_the_population(member: type[Config], key: int, count: int) -> None:
+def test_weighted_draws_are_an_unbiased_estimate_for_the_population(
+    member: type[NegativesMember], key: int, count: int
+) -> None:
     drawn = draw(member, alike(key, ANCHORS), count, seed=1)
     population = torch.unique(drawn_rows(drawn))
     value_M = torch.rand(M, generator=seeded(5), dtype=torch.float64)
@@ -117,13 +119,13 @@ def test_weighted_draws_are_an_unbiased_estimate_for_the_population(member: type
 @each_mode
 @pytest.mark.parametrize("key", [0, 3, 4])
 @pytest.mark.parametrize("count", [5, 30])
-def test_modes_have_the_expectation_of_draws_of_their_own(member: type[Config], key: int, count: int) -> None:
+def test_modes_have_the_expectation_of_draws_of_their_own(member: type[NegativesMember], key: int, count: int) -> None:
     """Many batches of one anchor; a sum over the negatives, as losses make it."""
     rows, value_M = memory(), torch.rand(M, generator=seeded(5), dtype=torch.float64)
     exact = draw(member, alike(key, 1), 5000)
     expected = count * value_M[torch.unique(drawn_rows(exact))].mean().item()
     for mode, batches in (("shared", 4000), ("full", 1)):
-        negatives = member(mode=mode).build()  # type: ignore[call-arg]
+        negatives = member.model_validate({"mode": mode}).build()
         sums = [counted(negatives.draw(alike(key, 1), rows, count, seeded(s)), value_M) for s in range(batches)]
         error = float(torch.stack(sums).std() / batches**0.5) if batches > 1 else 0.0
         assert error < 0.02 * expected
@@ -131,10 +133,11 @@ def test_modes_have_the_expectation_of_draws_of_their_own(member: type[Config], 
 
 
 @each_mode
-def test_modes_never_count_a_row_of_the_anchors_own_key(member: type[Config]) -> None:
+def test_modes_never_count_a_row_of_the_anchors_own_key(member: type[NegativesMember]) -> None:
     key_B, own_M = torch.arange(10), torch.zeros(M, dtype=torch.float64)
     for mode in ("shared", "full"):
-        drawn = member(mode=mode).build().draw(anchors_of(key_B), memory(), 8, seeded(0))  # type: ignore[call-arg]
+        negatives = member.model_validate({"mode": mode}).build()
+        drawn = negatives.draw(anchors_of(key_B), memory(), 8, seeded(0))
         assert drawn.shared
         assert drawn.held == (M if mode == "full" else 8)
         for anchor, key in enumerate(key_B.tolist()):
@@ -151,19 +154,19 @@ def counted(drawn: Draws, value_M: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("member", WITH_REPLACEMENT, ids=lambda member: member.__name__)
-def test_draws_of_an_anchor_are_independent(member: type[Config]) -> None:
+def test_draws_of_an_anchor_are_independent(member: type[NegativesMember]) -> None:
     row_K = drawn_rows(draw(member, alike(3, 1), ANCHORS + 1))[0]
     assert contingency(row_K[:-1], row_K[1:]) > LIKELY
 
 
 @each_sampler
-def test_anchors_draw_independently_of_each_other(member: type[Config]) -> None:
+def test_anchors_draw_independently_of_each_other(member: type[NegativesMember]) -> None:
     row_B = drawn_rows(draw(member, alike(3, 2 * ANCHORS), 1))[:, 0]
     assert contingency(row_B[::2], row_B[1::2]) > LIKELY
 
 
 @each_sampler
-def test_is_a_function_of_its_generator(member: type[Config]) -> None:
+def test_is_a_function_of_its_generator(member: type[NegativesMember]) -> None:
     anchors, state = anchors_of(torch.arange(4)), torch.get_rng_state()
     first, again, other = (drawn_rows(draw(member, anchors, 50, seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -172,7 +175,7 @@ def test_is_a_function_of_its_generator(member: type[Config]) -> None:
 
 
 @each_sampler
-def test_looks_at_labels_if_and_only_if_it_says_so(member: type[Config]) -> None:
+def test_looks_at_labels_if_and_only_if_it_says_so(member: type[NegativesMember]) -> None:
     anchors, rows = anchors_of(torch.arange(4)), memory()
     seen = draw(member, anchors, 50)
     if sampler(member).uses_labels:
@@ -185,7 +188,7 @@ def test_looks_at_labels_if_and_only_if_it_says_so(member: type[Config]) -> None
 
 
 @each_sampler
-def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[Config]) -> None:
+def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[NegativesMember]) -> None:
     shapes = Shapes(batch=3, width=5, negatives=4, rows=100, classes=6, samples=200)
     operations = sampler(member).operations(shapes)
     other = memory()
@@ -200,7 +203,7 @@ def test_pays_for_scores_if_and_only_if_it_looks_at_embeddings(member: type[Conf
 
 
 @each_sampler
-def test_what_is_not_finite_is_left_to_the_loss_to_find(member: type[Config]) -> None:
+def test_what_is_not_finite_is_left_to_the_loss_to_find(member: type[NegativesMember]) -> None:
     anchors, nan = anchors_of(torch.arange(4)), torch.full((4, 4), float("nan"))
     drawn = draw(member, replace(anchors, student_BD=nan, teacher_BD=nan), 20)
     assert ((drawn_rows(drawn) >= 0) & (drawn_rows(drawn) < M)).all()
@@ -216,7 +219,7 @@ def test_what_is_not_finite_is_left_to_the_loss_to_find(member: type[Config]) ->
     sharpness=st.floats(0, 3),
 )
 def test_whatever_the_memory_draws_are_possible(
-    member: type[Config], keys: list[int], labels: list[int], count: int, progress: float, sharpness: float
+    member: type[NegativesMember], keys: list[int], labels: list[int], count: int, progress: float, sharpness: float
 ) -> None:
     key_M, key_B, label_N = torch.tensor(keys), torch.arange(6), torch.tensor(labels)
     other_BM = key_B.unsqueeze(1) != key_M
@@ -229,7 +232,7 @@ def test_whatever_the_memory_draws_are_possible(
 
 
 @each_sampler
-def test_a_large_memory_of_equal_rows_is_no_special_case(member: type[Config]) -> None:
+def test_a_large_memory_of_equal_rows_is_no_special_case(member: type[NegativesMember]) -> None:
     rows = Rows(*(unit_rows(1, 4, 0).expand(3000, 4),) * 2, torch.arange(3000), torch.arange(3000) % 7)
     drawn = draw(member, anchors_of(torch.arange(10)), 100, rows=rows)
     assert (drawn_rows(drawn) != torch.arange(10).unsqueeze(1)).all()

@@ -37,7 +37,7 @@ def steps(config: TrialConfig, count: int) -> tuple[TrainingStep, Watched, Tenso
     task = config.task.load()
     training = TrainingStep(config)
     watched = Watched(training.objective)
-    training.objective = watched  # type: ignore[assignment]  # stands in for the objective that it calls
+    training.objective = watched
     for step in range(count):
         sample_B = torch.arange(config.batch_size) + step * config.batch_size // 2
         training.zero_grad()

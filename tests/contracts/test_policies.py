@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.families import NAMED
-from trainables.base import Config
-from trainables.protocols import Decision, Estimates
+from trainables.protocols import Decision, Estimates, PolicyMember
 
 each_policy = pytest.mark.parametrize("member", NAMED["policies"], ids=lambda member: member.__name__)
 
@@ -25,7 +24,7 @@ nats = st.floats(allow_nan=False, allow_infinity=False)
 estimates_or_none = st.none() | st.builds(Estimates, nats, nats, st.floats(0, allow_infinity=False))
 
 
-def settings_of(member: type[Config]) -> list[Any]:
+def settings_of(member: type[PolicyMember]) -> list[Any]:
     """The defaults, and every numeric field at its bounds."""
     found: list[Any] = [member()]
     for name, field in member.model_fields.items():
@@ -41,7 +40,7 @@ def settings_of(member: type[Config]) -> list[Any]:
 @settings(deadline=None, derandomize=True)
 @given(progress=st.floats(0, 1), known=estimates_or_none)
 def test_decides_something_possible_whatever_is_known(
-    member: type[Config], progress: float, known: Estimates | None
+    member: type[PolicyMember], progress: float, known: Estimates | None
 ) -> None:
     for policy in settings_of(member):
         decision: Decision = policy.decide(progress, known)
@@ -53,7 +52,7 @@ def test_decides_something_possible_whatever_is_known(
 
 
 @each_policy
-def test_remembers_nothing(member: type[Config]) -> None:
+def test_remembers_nothing(member: type[PolicyMember]) -> None:
     for policy in settings_of(member):
         states = list(product(PROGRESS, KNOWN))
         there = [policy.decide(*state) for state in states]
@@ -63,14 +62,14 @@ def test_remembers_nothing(member: type[Config]) -> None:
 
 
 @each_policy
-def test_asks_for_estimates_if_it_looks_at_them_and_only_then(member: type[Config]) -> None:
+def test_asks_for_estimates_if_it_looks_at_them_and_only_then(member: type[PolicyMember]) -> None:
     policy: Any = member()
     looks = any(len({policy.decide(progress, known) for known in KNOWN}) > 1 for progress in PROGRESS)
     assert (policy.estimates_every > 0) == looks
 
 
 @each_policy
-def test_says_that_it_is_a_reconstruction(member: type[Config]) -> None:
+def test_says_that_it_is_a_reconstruction(member: type[PolicyMember]) -> None:
     text = member.__doc__ or ""
     assert "Lengerich et al. 2022 (arXiv 2212.11353)" in text
     assert "Departures: reconstruction" in text

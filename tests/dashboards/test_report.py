@@ -203,7 +203,7 @@ def test_the_page_in_a_browser(report: Path, watched: Watched) -> None:
     page.locator("article button[data-copy]").first.click()
     assert page.evaluate("navigator.clipboard.readText()") == front["reproduce"].iloc[0]
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert watched.faults(page) == []
     assert watched.complaints == []
     assert watched.beyond == []

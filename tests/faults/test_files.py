@@ -3,6 +3,7 @@ ledger has tests of its own.
 """
 
 import hashlib
+import json
 import pickle
 import random
 from collections import Counter
@@ -142,9 +143,9 @@ def test_pickled_code_in_the_place_of_tensors_is_refused_and_not_run(kind: Any, 
     """Even where the digest is right, as whoever can write the one file can write the other."""
     written, mark = kind(tmp_path / "files"), tmp_path / "executed"
     payload = pickle.dumps({"weights": Planted(mark)})
-    stored = tensor_files.json.loads(written.files["json"].read_text())
+    stored = json.loads(written.files["json"].read_text())
     stored["sha256"] = tensor_files._pair_digest(payload, stored["record"])
-    written.files["json"].write_text(tensor_files.json.dumps(stored))
+    written.files["json"].write_text(json.dumps(stored))
     written.files["safetensors"].write_bytes(payload)
     with pytest.raises(DamagedFile, match="holds no tensors"):
         written.read()

@@ -37,8 +37,7 @@ def sweep_in(folder: Path) -> None:
     """The whole sweep, or what is left of it, without Ray: trials, checkpoints, teacher and its outputs, ledger."""
 
     def train(job: Job, report: Report) -> Outcome:
-        place = {"workspace": str(folder), "report": report, "world": SingleWorld()}
-        return run_trial(job.config, trial=job.trial, **place)
+        return run_trial(job.config, trial=job.trial, workspace=str(folder), report=report, world=SingleWorld())
 
     slot = PlainSlot(train)
     with driving(folder, SWEEP, slot) as driver:

@@ -180,12 +180,13 @@ def test_what_only_sounds_like_a_secret_is_none(text: str) -> None:
 
 def test_tune_gives_no_secret_to_its_proxies() -> None:
     """It would by a runtime environment, which Ray logs; the proxies of a sweep are told nothing of a cloud."""
-    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE, _ActorClassCache
+    from ray.tune.execution import class_cache
 
     from sweeps.slots import tuning
+    from sweeps.slots.proxy import TrialProxy
 
-    assert tuning.class_cache.ENV_VARS_TO_PROPAGATE is ENV_VARS_TO_PROPAGATE
-    given = _ActorClassCache().get(tuning.TrialProxy)._default_options["runtime_env"]["env_vars"]
+    assert vars(tuning)["class_cache"] is class_cache
+    given = class_cache._ActorClassCache().get(TrialProxy)._default_options["runtime_env"]["env_vars"]
     assert given
     assert not set(given) & {*VARIABLES, "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"}
 
@@ -209,8 +210,9 @@ def test_a_password_is_not_in_the_arguments_of_the_server_of_ui(tmp_path: Path) 
                         [(line, child.environ())] if "mlflow server" in (line := " ".join(child.cmdline())) else []
                     )
             time.sleep(0.02)
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.kill()  # it would try for minutes to reach its database
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()  # it would try for minutes to reach its database
+        process.kill()
     [(line, given)] = servers
     assert "c4nary" not in line
     assert given["MLFLOW_BACKEND_STORE_URI"] == uri

@@ -26,7 +26,8 @@ def crd_normaliser(c: Any, anchors: Tensor, positives: Tensor, rows: Tensor, T: 
         scores.append(similarity(anchors[b], positives[b], T).item())
         for count, row in zip(importance(c.draws, b), drawn, strict=True):
             scores.append(count * similarity(anchors[b], rows[row], T).item())
-    return n * math.fsum(scores) / (len(anchors) * (1 + c.draws.count))
+    pairs: int = len(anchors) * (1 + c.draws.count)
+    return n * math.fsum(scores) / pairs
 
 
 def crd_direction(c: Any, anchors: Tensor, positives: Tensor, rows: Tensor, T: float, n: int, Z: Any) -> Tensor:

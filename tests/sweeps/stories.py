@@ -40,8 +40,13 @@ def started(trial: int, attempt: int = 1) -> Started:
     return Started(trial=trial, attempt=attempt, slot=trial % 2, slot_trials=0, workers=workers)
 
 
+def named(metrics: dict[str, float]) -> dict[str, float]:
+    """By their own names: a keyword has no slash."""
+    return {name.replace("__", "/"): value for name, value in metrics.items()}
+
+
 def reported(trial: int, rung: int, knn: float = 0.5, attempt: int = 1, **metrics: float) -> Reported:
-    values = {"transfer/knn_top1": knn, **metrics}
+    values = {"transfer/knn_top1": knn, **named(metrics)}
     return Reported(
         trial=trial, attempt=attempt, rung=rung, step=10 * (rung + 1), fidelity=(rung + 1) / 4, metrics=values
     )
@@ -54,7 +59,7 @@ def ended(trial: int, state: Any = "complete", attempt: int = 1, step: int = 40,
         state=state,
         step=step,
         fidelity=1.0,
-        metrics={name.replace("__", "/"): value for name, value in metrics.items()},
+        metrics=named(metrics),
         weights_digest="b" * 64,
         failure="nan" if state == "failed" else None,
         message="loss is NaN at step 3" if state == "failed" else None,

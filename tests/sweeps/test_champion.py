@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from typer.testing import CliRunner, Result
 
@@ -18,6 +19,7 @@ from sweeps.commands.publish import publish_confirmed
 from sweeps.results import Results
 from sweeps.sweep import Sweep
 from tests.sweeps.finished import confirm
+from tests.trainables.trials import images_of
 from trainables.config import TrialConfig
 from trainables.tensor_files import tensors_digest
 
@@ -48,7 +50,9 @@ def version(storage: Path, alias: str) -> ModelVersion:
 
 
 def files_of(storage: Path, alias: str) -> Path:
-    return storage / "artifacts" / "models" / version(storage, alias).source.removeprefix("models:/") / "artifacts"
+    source = version(storage, alias).source
+    assert source is not None
+    return storage / "artifacts" / "models" / source.removeprefix("models:/") / "artifacts"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def data(storage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = TrialConfig.model_validate(trial.config).task.load().transfer_sets["transfer"]
     file = tmp_path_factory.mktemp("data") / "splits.safetensors"
     named = {"train": splits.train, "validation": splits.validation}
-    tensors = {name: split.images.contiguous() for name, split in named.items()}
+    tensors = {name: images_of(split).contiguous() for name, split in named.items()}
     safetensors.torch.save_file(tensors | {f"{name}_labels": split.label_N for name, split in named.items()}, file)
     return file
 
@@ -104,7 +108,7 @@ def test_it_is_a_state_dict_and_a_config_too_and_nothing_in_it_is_a_pickle_or_a_
     assert champion.run_id in {run.info.run_id for run in runs_of(storage, champion.tags["trial"])}
 
 
-def runs_of(storage: Path, trial: str) -> list[object]:
+def runs_of(storage: Path, trial: str) -> list[Run]:
     client = MlflowClient(uri(storage))
     experiments = [each.experiment_id for each in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.sweep = 'smoke' and tags.trial = '{trial}'"))

@@ -51,7 +51,7 @@ def test_ten_mistakes_are_ten_errors_and_nothing_is_started(tmp_path: Path, comm
     file = tmp_path / "mistakes.yaml"
     file.write_text(TEN_MISTAKES)
     results = tmp_path / "results"
-    result = invoke(command, file, *(["--storage", results] if command == "run" else []))
+    result = invoke(command, file, *(["--storage", str(results)] if command == "run" else []))
     assert result.exit_code == 2
     assert result.stderr.startswith("mistakes.yaml: 10 problems, nothing was started")
     blocks = re.findall(r"^mistakes\.yaml:\d+  (\S+) .*\n    rule: .+\n    fix:  .+", result.stderr, re.MULTILINE)

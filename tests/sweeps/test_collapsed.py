@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweeps.events import Event
 from sweeps.ledger.history import History
 from sweeps.live import event_line
 from sweeps.tables import FLAG, collapsed_trials, trials_table
@@ -44,7 +45,7 @@ def test_the_flag_names_the_transfer_sets_of_validation() -> None:
 def test_it_is_seen_in_the_log_in_tables_and_in_mlflow() -> None:
     now = datetime.now(UTC)
     ended = stories.ended(0, transfer__knn_top1=0.1).model_copy(update={"metrics": {"transfer/knn_top1": 0.1, **FLAT}})
-    events = [stories.opened(), stories.planned(0), stories.started(0), ended]
+    events: list[Event] = [stories.opened(), stories.planned(0), stories.started(0), ended]
     history = History.of((seq, now, event) for seq, event in enumerate(events, start=1))
     trial = history.trials[0]
     assert trial.state == "complete"

@@ -17,7 +17,7 @@ from sweeps.ledger.history import History
 from sweeps.ledger.store import Ledger
 from sweeps.search.planning import search_for
 from sweeps.search.protocol import Search, Suggestion
-from sweeps.search.study import DRAWS
+from sweeps.search.study import DRAWS, StudySearch
 from tests.sweeps import stories
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from tests.sweeps.search.test_study import GOALS, SPACE, Trial, recorded
@@ -54,11 +54,12 @@ def serial(search: Search, trials: int, ledger: list[Trial]) -> list[Suggestion]
 
 
 def told(search: Search) -> list[FrozenTrial]:
+    assert isinstance(search, StudySearch)
     return search._study.get_trials()
 
 
 def few_negatives(config: Mapping[str, Any]) -> bool:
-    return config["negatives"]["count"] <= 60
+    return bool(config["negatives"]["count"] <= 60)
 
 
 @pytest.mark.parametrize("config", [Tpe(startup_trials=3), Nsga2(population=4), Random(), Gp()])

@@ -13,6 +13,7 @@ from sweeps.ledger.store import Ledger
 from tests.sweeps.plain_slot import PlainSlot, driving, formula, smoke
 from trainables.compute import planned_metrics
 from trainables.config import TrialConfig
+from trainables.outcomes import Verdict
 
 TWELVE = ("budget.trials=12",)
 
@@ -134,9 +135,9 @@ def test_a_sweep_with_a_trial_ahead_is_not_finished_and_keeps_to_its_budget(tmp_
         for job in jobs[:2]:
             assert job is not None
             slot.run(driver, job)
-        assert not driver.finished
+        early = driver.finished
         run_out(driver, slot)
-        assert driver.finished
+        assert (early, driver.finished) == (False, True)
         assert driver.ledger.history.counts()["waiting"] == 0
         assert len(driver.ledger.history.trials) == 3
 
@@ -153,11 +154,15 @@ def test_a_rung_told_again_gets_the_verdict_it_was_given(tmp_path: Path) -> None
     assert slot.verdicts == {(pruned.number, 0): "stop"}
 
 
-def test_the_verdict_is_on_record_before_it_is_given(tmp_path: Path) -> None:
+def test_the_verdict_is_on_record_before_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slot = PlainSlot(formula)
     with driving(tmp_path, smoke(), slot) as driver:
         on_record: list[bool] = []
-        slot.answer = lambda trial, rung, _: on_record.append(rung in driver.ledger.history.trials[trial].reports)
+
+        def answer(trial: int, rung: int, _: Verdict) -> None:
+            on_record.append(rung in driver.ledger.history.trials[trial].reports)
+
+        monkeypatch.setattr(slot, "answer", answer)
         job = driver.next_trial()
         assert job is not None
         driver.take_in(Started(trial=0, attempt=1, slot=0, slot_trials=0, workers=[]))

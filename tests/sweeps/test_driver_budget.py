@@ -146,12 +146,10 @@ def test_a_left_trial_that_fits_is_finished_though_one_before_it_does_not(tmp_pa
         again = driver.next_trial()
         assert again is not None
         assert again.trial == cheap.trial
-        assert driver.next_trial() is None
-        assert not driver.finished
+        assert (driver.next_trial(), driver.finished) == (None, False)
         start(driver, again)
         end(driver, again)
-        assert driver.next_trial() is None
-        assert driver.finished
+        assert (driver.next_trial(), driver.finished) == (None, True)
         assert driver.cut == [job.trial for job in jobs if job is not cheap]
 
 
@@ -208,9 +206,9 @@ def test_no_trial_is_begun_that_would_end_after_the_deadline(tmp_path: Path, bud
     loaded = smoke(*RANDOM, f"budget={budget}")
     with at_times(tmp_path, loaded, slot) as (driver, times):
         run_out(driver, slot, 2)
-        seen = [trial for trial in driver.ledger.history.trials.values() if trial.ended]
-        for trial in seen:  # as if each had taken ten minutes
-            trial.attempts[0].started = trial.ended - timedelta(minutes=10)  # type: ignore[operator]
+        for trial in driver.ledger.history.trials.values():
+            if trial.ended:  # as if each had taken ten minutes
+                trial.attempts[0].started = trial.ended - timedelta(minutes=10)
         times.append(times[0] + timedelta(minutes=45))
         run_out(driver, slot, 1)
         times.append(times[0] + timedelta(minutes=55))

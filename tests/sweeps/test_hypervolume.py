@@ -53,5 +53,6 @@ def test_what_was_stopped_or_failed_costs_and_covers_nothing() -> None:
     stopped = [stories.planned(2, 8.0), stories.started(2), stories.reported(2, 0, 0.99), stories.ended(2, "pruned")]
     history = told(stories.opened(), *trials((0.2, 4.0), (0.5, 1.0)), *stopped, stories.closed())
     last = list(progress(history, AIMS))[-1]
-    assert (last.ended, last.front, last.hypervolume) == (3, 1, pytest.approx(0.9))
+    assert (last.ended, last.front) == (3, 1)
+    assert last.hypervolume == pytest.approx(0.9)
     assert last.spent_s == 4.0 + 1.0 + 8.0

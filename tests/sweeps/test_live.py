@@ -4,6 +4,7 @@ import io
 import logging
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -65,5 +66,5 @@ def test_events_are_log_records_of_their_trial_where_json_is_asked_for(
         "trial 3 at 25%",
         "trial 3 complete",
     ]
-    assert {(record.sweep, record.trial, record.attempt) for record in of_trial} == {("sweep", 3, 1)}
+    assert set(map(attrgetter("sweep", "trial", "attempt"), of_trial)) == {("sweep", 3, 1)}
     assert printed.getvalue() == ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces.policies import Asha, NonDominated, NoStop, StopConfig
-from sweeps.events import Reported
+from sweeps.events import Event, Reported
 from sweeps.ledger.history import History
 from sweeps.stopping import Judge, crowding_distances, keeps
 from tests.sweeps import stories
@@ -16,7 +16,7 @@ RULE = NonDominated(keep=0.5, minimum=3)
 
 def history_of(*points: tuple[float, float]) -> History:
     """Trials that reached rung 0, by (accuracy, full cost)."""
-    events = [stories.opened()]
+    events: list[Event] = [stories.opened()]
     for number, (accuracy, cost) in enumerate(points):
         events += [stories.planned(number, cost), stories.started(number), stories.reported(number, 0, accuracy)]
     history = History()
@@ -111,7 +111,7 @@ def test_a_judge_that_has_seen_a_sweep_grow_says_what_a_new_one_says() -> None:
     lasting = Judge(RULE, history, stories.GOALS)
     chance = np.random.default_rng(0)
     for number, at in enumerate(chance.permutation(40)):  # trials do not report in the order of their numbers
-        story = [stories.planned(int(at), float(at % 7)), stories.started(int(at))]
+        story: list[Event] = [stories.planned(int(at), float(at % 7)), stories.started(int(at))]
         for seq, event in enumerate([stories.opened(), *story] if not number else story, start=history.last_seq + 1):
             history.apply(seq, datetime.now(UTC), event)
         report = stories.reported(int(at), 0, round(chance.random(), 1))

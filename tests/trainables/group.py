@@ -61,13 +61,13 @@ def train_in_group(
     configs: list[TrialConfig], size: int, folder: Path, steps: int | None = None
 ) -> list[list[Trained]] | list[list[Steps]]:
     """For each rank, what it has of each config: whole trials, or some steps of each."""
-    spawn(_rank, (configs, size, folder, steps), nprocs=size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    spawn(_rank, (configs, size, folder, steps), nprocs=size)
     return [torch.load(folder / f"rank-{rank}", weights_only=False) for rank in range(size)]
 
 
 def sent_and_written(size: int, folder: Path, count: int) -> list[tuple[float, int, float, int]]:
     """For each rank, of averaging and gathering `count` floats: bytes sent, as its world counts and as Linux does."""
-    spawn(_send, (size, folder, count), nprocs=size)  # type: ignore[no-untyped-call]
+    spawn(_send, (size, folder, count), nprocs=size)
     return [tuple(torch.load(folder / f"rank-{rank}")) for rank in range(size)]
 
 
@@ -96,6 +96,7 @@ def _join(rank: int, size: int, folder: Path) -> GroupWorld:
 
 def _rank(rank: int, configs: list[TrialConfig], size: int, folder: Path, steps: int | None) -> None:
     world = _join(rank, size, folder)
+    trained: list[Trained] | list[Steps]
     if steps is None:
         trained = [train_whole(config, folder / str(number), world) for number, config in enumerate(configs)]
     else:

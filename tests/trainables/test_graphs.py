@@ -1,5 +1,6 @@
 """A student's passes as CUDA graphs are to the last bit what they are kernel by kernel. Needs a GPU."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ class Uncaptured:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         with torch.autocast("cuda", torch.bfloat16, enabled=self.rounds, cache_enabled=False):
-            return self.student(channels_last(inputs))
+            features: Tensor = self.student(channels_last(inputs))
+            return features
 
 
 def trained(config: TrialConfig, folder: Path, listener: Listener | None = None) -> tuple[str, list[float]]:
@@ -60,17 +62,18 @@ def trained(config: TrialConfig, folder: Path, listener: Listener | None = None)
     return outcome.weights_digest, [report.metrics[TRAIN_LOSS] for report in listener.reports]
 
 
-def passes(student: nn.Module, call: object) -> list[Tensor]:
+def passes(student: nn.Module, call: Callable[[Tensor], Tensor]) -> list[Tensor]:
     """Features, gradients and statistics of three steps of descent."""
     found, generator = [], torch.Generator().manual_seed(1)
     for _ in range(3):
         images = torch.rand(8, 3, 32, 32, generator=generator).to(GPU)
-        features: Tensor = call(images)  # type: ignore[operator]
+        features = call(images)
         student.zero_grad()
         (features.float() * torch.linspace(-1, 1, features.shape[1], device=GPU)).sum().backward()
         found += [features.detach().clone(), *(p.grad.clone() for p in student.parameters() if p.grad is not None)]
         with torch.no_grad():
             for parameter in student.parameters():
+                assert parameter.grad is not None
                 parameter.sub_(parameter.grad, alpha=1e-3)
     return found + [buffer.clone() for buffer in student.buffers()]
 

@@ -16,6 +16,7 @@ from tests.trainables.trials import (
     WatchedTask,
     combination_id,
     each_member_once,
+    images_of,
     shown_to,
     small_trial,
     teacher_of,
@@ -194,8 +195,8 @@ def test_a_policy_is_told_nothing_of_validation_or_test(tmp_path: Path) -> None:
     """The images that it estimates on are those that probes learn from, and without their labels."""
     task = GUIDED.task.load()
     name, transfer_set = next(iter(task.transfer_sets.items()))
-    noise = ImageSplit(torch.rand_like(transfer_set.validation.images), transfer_set.validation.label_N)
-    known = task.source.images[: len(transfer_set.train.images)]  # tells as much as the source does
+    noise = ImageSplit(torch.rand_like(images_of(transfer_set.validation)), transfer_set.validation.label_N)
+    known = images_of(task.source)[: len(transfer_set.train.label_N)]  # tells as much as the source does
     watched = WatchedTask(task)
     watched.transfer_sets = {name: replace(transfer_set, validation=noise, test=noise)}
     assert train(GUIDED, tmp_path / "noise", task=watched).weights_digest == train(GUIDED, tmp_path).weights_digest
@@ -207,7 +208,7 @@ ADAPTER = small_trial(student=Adapter(hidden=8), objective=InfoNCE(positive="vie
 
 
 def test_an_adapter_starts_as_the_raw_embedding_and_is_measured_against_it(tmp_path: Path) -> None:
-    shown = shown_to(ADAPTER, ADAPTER.task.load().source.images[:9])
+    shown = shown_to(ADAPTER, images_of(ADAPTER.task.load().source)[:9])
     assert torch.equal(TrainingStep(ADAPTER).features(shown), shown.teacher.features)
     metrics = train(ADAPTER, tmp_path).metrics
     teacher = TeacherCache(teacher_of(ADAPTER.teacher, ADAPTER.task), Storage(str(tmp_path / "raw")))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tests.trainables.trials import BATCH, shown_to, small_trial
+from tests.trainables.trials import BATCH, images_of, shown_to, small_trial
 from trainables.models.adapter import Adapter
 from trainables.objectives.infonce import InfoNCE
 from trainables.step import Samples, TrainingStep
@@ -31,7 +31,7 @@ def views(step: int, rank: int) -> list[Tensor]:
     training, task = TrainingStep(CONFIG), CONFIG.task.load()
     seen: list[Tensor] = []
     training.student.register_forward_hook(lambda *passed: seen.append(passed[-1].detach()))
-    shown = shown_to(CONFIG, task.source.images[:BATCH])
+    shown = shown_to(CONFIG, images_of(task.source)[:BATCH])
     samples = Samples(torch.arange(BATCH), shown, task.source.label_N)
     torch.rand(3)  # what is drawn elsewhere changes nothing
     training(samples, step, Pretended(rank))

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
 from tests.trainables.group import Trained, train_in_group
-from tests.trainables.trials import Killed, Listener, small_trial, teacher_of, timeless, train
+from tests.trainables.trials import Killed, Listener, images_of, small_trial, teacher_of, timeless, train
 from trainables import teacher_cache
 from trainables.config import TrialConfig
+from trainables.evidence import Task
 from trainables.image_sets import ImageSet, evaluation_sets, shown_in, training_sets, view
 from trainables.loop import TEACHER_OUTPUTS, TEACHERS, prepare_trials, run_trial
 from trainables.models.adapter import Adapter
@@ -25,7 +26,6 @@ from trainables.objectives.infonce import InfoNCE
 from trainables.objectives.kd import KD
 from trainables.policies.mi_guided import MIGuided
 from trainables.storage import Storage
-from trainables.tasks.digits import DigitsTask
 from trainables.teacher import BLOCK, Teacher, TeacherNetwork, ask
 from trainables.teacher_cache import TeacherCache, cache_folder
 from trainables.world import SingleWorld
@@ -86,7 +86,7 @@ def test_two_workers_are_the_same_to_the_last_bit_with_and_without(tmp_path: Pat
 def test_what_is_asked_with_an_image_is_all_the_same(model: Any) -> None:
     torch.manual_seed(0)
     network = TeacherNetwork(Teacher(model=model), (1, 8, 8), 6).requires_grad_(False).eval()
-    images = TASK.source.images
+    images = images_of(TASK.source)
     expected = ask(network, images)
     torch.testing.assert_close(expected.features, network(images)[0])
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
@@ -234,11 +234,11 @@ def test_a_part_that_is_written_again_leaves_what_is_mapped_as_it_was(tmp_path: 
     assert torch.equal(before.features, expected)
 
 
-def folder_of(teacher: Teacher, task: DigitsTask, weights: int = 0) -> str:
+def folder_of(teacher: Teacher, task: Task, weights: int = 0) -> str:
     """The folder of an untrained network of this teacher; of one number always the same one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights)
-        network = TeacherNetwork(teacher, tuple(task.source.images.shape[1:]), task.classes)
+        network = TeacherNetwork(teacher, tuple(images_of(task.source).shape[1:]), task.classes)
     return cache_folder(teacher, task, network)
 
 
@@ -299,7 +299,7 @@ def test_two_processes_prepare_what_trials_then_only_read(tmp_path: Path, monkey
     config, storage = cached(small_trial(views=2, seed=8)), tmp_path / "storage"
     plain = config.to_json()
     told = (plain, str(storage / "one"), torch.get_num_threads())
-    spawn(_prepare, told, nprocs=2)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    spawn(_prepare, told, nprocs=2)
     assert len(list((storage / TEACHERS).glob("*.safetensors"))) == 1
     (folder,) = (storage / TEACHER_OUTPUTS).iterdir()
     sets = evaluation_sets(config.task.load()).distinct() + training_sets(config, TASK)

@@ -55,7 +55,7 @@ def shared_by(workers: int, configs: Iterable[TrialConfig]) -> list[TrialConfig]
 @pytest.fixture(scope="module")
 def stepped(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], list[Any]]:
     """The steps of each case, by its workers; one group of each size takes all of its cases."""
-    found = {}
+    found: dict[tuple[str, int], list[Any]] = {}
     for size in (2, 4):
         names = [name for name, workers in CASES if workers == size]
         configs = shared_by(size, [STEPPED[name] for name in names])

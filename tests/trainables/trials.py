@@ -14,7 +14,7 @@ from search_spaces.schema import models_in
 from trainables.checkpoint import Checkpoints
 from trainables.config import TrialConfig
 from trainables.device import Device
-from trainables.evidence import Task
+from trainables.evidence import ImageSplit, Task
 from trainables.loop import distil
 from trainables.memory import MemoryConfig
 from trainables.memory.queue import Queue
@@ -29,7 +29,7 @@ from trainables.optimizer import Optimizer
 from trainables.outcomes import Outcome, RungReport, Verdict
 from trainables.protocols import World
 from trainables.storage import Storage
-from trainables.tasks.digits import Digits, DigitsTask
+from trainables.tasks.digits import Digits
 from trainables.teacher import Shown, Teacher, TeacherNetwork, ask, load_teacher
 from trainables.teacher_cache import TeacherCache
 
@@ -111,6 +111,12 @@ def teacher_of(teacher: Teacher, task: Digits) -> TeacherNetwork:
         return load_teacher(teacher, task.load(), Storage(folder))
 
 
+def images_of(split: ImageSplit) -> Tensor:
+    """All its images, of a task that has them at hand."""
+    assert isinstance(split.images, Tensor)
+    return split.images
+
+
 def shown_to(config: TrialConfig, images: Tensor) -> Shown:
     """Images, and what the trial's teacher makes of them."""
     return Shown(images, ask(teacher_of(config.teacher, config.task), images))
@@ -140,7 +146,7 @@ class WatchedTask:
     Who asks for all samples at once measures.
     """
 
-    def __init__(self, task: DigitsTask, lives: int | None = None) -> None:
+    def __init__(self, task: Task, lives: int | None = None) -> None:
         self.source, self.transfer_sets = task.source, task.transfer_sets
         self.classes, self.digest = task.classes, task.digest
         self.task, self.lives = task, lives

@@ -60,7 +60,7 @@ def test_noise_of_two_metrics_is_correlated_as_it_was() -> None:
     noise = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], size=(3, 50))
     draws = draw_means(list(0.01 * noise), np.array([False, False]), 4000)
     for point in range(3):
-        assert np.corrcoef(draws[:, point].T)[0, 1] == pytest.approx(0.9, abs=0.08)
+        assert np.corrcoef(*draws[:, point].T)[0, 1] == pytest.approx(0.9, abs=0.08)
 
 
 def test_without_two_seeds_of_a_point_nothing_is_known_of_noise() -> None:

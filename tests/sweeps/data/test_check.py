@@ -13,6 +13,7 @@ from sweeps.cli import app
 from tests.trainables.datasets.made import write_dataset
 from trainables.datasets.blocks import block_record, encoded_block
 from trainables.datasets.manifest import MANIFEST, Manifest, Split, read_manifest, write_manifest
+from trainables.outcomes import NewerFile
 from trainables.storage import Storage
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 3, 6, 5), dtype=np.uint8)
@@ -98,7 +99,7 @@ def test_a_manifest_of_a_newer_version_is_said_to_be_one(tmp_path: Path) -> None
     code, said = check(tmp_path)
     assert code == 6
     assert "has format 2" in said
-    with pytest.raises(module.NewerFile):
+    with pytest.raises(NewerFile):
         read_manifest(storage)
 
 

@@ -136,7 +136,12 @@ def test_a_span_opens_its_own_files_only(
     again = at.open(elsewhere, Faults())
     opened: list[str] = []
     open_file = Files.open
-    monkeypatch.setattr(Files, "open", lambda self, name: opened.append(name) or open_file(self, name))
+
+    def watched(self: Files, name: str) -> pa.NativeFile:
+        opened.append(name)
+        return open_file(self, name)
+
+    monkeypatch.setattr(Files, "open", watched)
     for number, part in enumerate(parts):
         rows = next(iter(again.samples("train", part.start)))
         assert [str(value) for value in rows.values] == everything[part.start :][: len(rows)]

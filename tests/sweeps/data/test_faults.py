@@ -42,12 +42,22 @@ class Row:
     """A fault: how it is made, and what is said: file, row and column, the rule, what to do."""
 
     name: str
-    make: Callable[[Path], Any]
+    make: Callable[[Path], object]
     place: str
     rule: str
     fix: str
     exit: int = 2
     options: tuple[str, ...] = ()
+
+
+def in_turn(*makes: Callable[[Path], object]) -> Callable[[Path], None]:
+    """One after the other, in the same folder."""
+
+    def make(folder: Path) -> None:
+        for each in makes:
+            each(folder)
+
+    return make
 
 
 PIXELS = ("--store", "pixels")
@@ -101,21 +111,21 @@ TABLE = [
     ),
     Row(
         "torn Parquet",
-        lambda f: (images(f), (f / "b.parquet").write_bytes(b"PAR1")),
+        in_turn(images, lambda f: (f / "b.parquet").write_bytes(b"PAR1")),
         "b.parquet:",
         "cut off",
         "fetch it again",
     ),
     Row(
         "files differ",
-        lambda f: (images(f), images(f, "test.parquet", label=None)),
+        in_turn(images, lambda f: images(f, "test.parquet", label=None)),
         "test.parquet column label:",
         "the column is missing",
         "write all files alike",
     ),
     Row(
         "types differ",
-        lambda f: (images(f), images(f, "z.parquet", label=[str(label) for label in TRAIN.fine])),
+        in_turn(images, lambda f: images(f, "z.parquet", label=[str(label) for label in TRAIN.fine])),
         "z.parquet column label:",
         "its type is string, and int64",
         "write all files alike",
@@ -229,7 +239,7 @@ TABLE = [
     ),
     Row(
         "two arrays of one split",
-        lambda f: (arrays(f), np.savez(f / "train.npz", images=TRAIN.images)),
+        in_turn(arrays, lambda f: np.savez(f / "train.npz", images=TRAIN.images)),
         "column train_images:",
         "train has its images in train.npz already",
         "join the arrays of a split into one",
@@ -257,7 +267,7 @@ TABLE = [
     ),
     Row(
         "CIFAR torn",
-        lambda f: (cifar(f), (f / "test").write_bytes(b"\x80\x02}")),
+        in_turn(cifar, lambda f: (f / "test").write_bytes(b"\x80\x02}")),
         "test:",
         "cut off",
         "fetch the file again",
@@ -276,7 +286,7 @@ TABLE = [
         "1 labels, and 40 images",
         "fetch",
     ),
-    Row("CIFAR missing", lambda f: (cifar(f), (f / "test").unlink()), "test:", "is missing", "fetch it"),
+    Row("CIFAR missing", in_turn(cifar, lambda f: (f / "test").unlink()), "test:", "is missing", "fetch it"),
     Row(
         "CIFAR attack",
         lambda f: cifar(f, meta={"a": Attack()}),

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -67,7 +68,7 @@ class Story:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+        node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
         self.cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
         self.second = self.cluster.add_node(**node)
         self.there = ("--address", self.cluster.address)
@@ -132,11 +133,11 @@ def nodes_used() -> Iterator[int]:
         found.append(self)
         return iter_batches(self, **options)
 
-    ray.data.Dataset.iter_batches = watched
-    while True:
-        used = [int(count) for each in found for count in re.findall(r"(\d+) nodes used", each.stats())]
-        found.clear()
-        yield max(used, default=0)
+    with patch.object(ray.data.Dataset, "iter_batches", watched):
+        while True:
+            used = [int(count) for each in found for count in re.findall(r"(\d+) nodes used", each.stats())]
+            found.clear()
+            yield max(used, default=0)
 
 
 def tell(folder: Path, bucket: str) -> dict[str, Any]:
@@ -144,7 +145,8 @@ def tell(folder: Path, bucket: str) -> dict[str, Any]:
     for make in (arrays, faulty_lines, mixed_vectors):
         make(folder / make.__name__)
     Storage(bucket).write("train.parquet", (folder / "mixed_vectors" / "train.parquet").read_bytes())
-    story, used, seen = Story(folder), nodes_used(), {}
+    story, used = Story(folder), nodes_used()
+    seen: dict[str, Any] = {}
     seen["nodes used before"] = next(used)
     seen["images here"] = story.ingest("arrays", "images-here")
     seen["images killed"] = story.killed("arrays", "images-there", blocks=1)

@@ -49,7 +49,7 @@ def test_a_lost_trial_keeps_how_far_it_came() -> None:
 
 
 def test_a_new_driver_finds_nothing_running() -> None:
-    before = [stories.opened(1), stories.planned(0), stories.started(0), stories.planned(1)]
+    before: list[Event] = [stories.opened(1), stories.planned(0), stories.started(0), stories.planned(1)]
     assert fold(*before).counts()["running"] == 1
     resumed = fold(*before, stories.opened(2))
     assert resumed.counts() == {"waiting": 2, "running": 0, "complete": 0, "pruned": 0, "failed": 0}
@@ -59,7 +59,7 @@ def test_a_new_driver_finds_nothing_running() -> None:
 
 def test_sessions_say_who_held_the_sweep_and_why_it_ended() -> None:
     assert fold().closed is None
-    once = [stories.opened(1), stories.closed(1)]
+    once: list[Event] = [stories.opened(1), stories.closed(1)]
     assert fold(*once).closed == "done"
     resumed = fold(*once, stories.opened(2))
     assert (resumed.closed, len(resumed.sessions), resumed.last_seq) == (None, 2, 3)
@@ -120,7 +120,7 @@ class Sweep(RuleBasedStateMachine):
         self.tell(stories.planned(trial))
         self.account[trial] = "waiting"
 
-    @precondition(lambda self: {"waiting", "running"} & set(self.account.values()))
+    @precondition(lambda self: not {"waiting", "running"}.isdisjoint(self.account.values()))
     @rule(data=st.data())
     def start(self, data: st.DataObject) -> None:
         trial = self.pick(data, "waiting", "running")

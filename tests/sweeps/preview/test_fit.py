@@ -4,13 +4,26 @@ from search_spaces.policies import Resources
 from sweeps.preview.fit import memory_bytes, misfits
 from sweeps.preview.foresight import foresee
 from tests.sweeps.plain_slot import smoke
+from trainables.config import TrialConfig
+from trainables.memory.bank import Bank
 from trainables.metrics import PEAK_BYTES
+from trainables.models.convnet import ConvNet
 
 TRIALS = foresee(smoke("search={name: random}", "budget.trials=60", "trial.student.width={choice: [2, 3, 24]}")).sample
 
 
+def width(config: TrialConfig) -> int:
+    assert isinstance(config.student, ConvNet)
+    return config.student.width
+
+
+def size(config: TrialConfig) -> int:
+    assert isinstance(config.memory, Bank)
+    return config.memory.size
+
+
 def test_all_that_do_not_fit_have_the_leaf_in_common_that_makes_them_large() -> None:
-    wide = max(trial.compute[PEAK_BYTES] for trial in TRIALS if trial.config.student.width < 24)
+    wide = max(trial.compute[PEAK_BYTES] for trial in TRIALS if width(trial.config) < 24)
     found = misfits(TRIALS, lambda trial: trial.compute[PEAK_BYTES] <= wide)
     assert found.share == sum(trial.compute[PEAK_BYTES] > wide for trial in TRIALS) / len(TRIALS)
     assert 0 < found.share < 1
@@ -25,8 +38,8 @@ def test_where_all_fit_or_none_does_no_leaf_is_named() -> None:
 
 
 def test_a_range_explains_by_an_end() -> None:
-    sizes = sorted(trial.config.memory.size for trial in TRIALS)
-    found = misfits(TRIALS, lambda trial: trial.config.memory.size < sizes[40])
+    sizes = sorted(size(trial.config) for trial in TRIALS)
+    found = misfits(TRIALS, lambda trial: size(trial.config) < sizes[40])
     assert found.all_have == f"memory.size >= {sizes[40]} (100% of such trials)"
 
 

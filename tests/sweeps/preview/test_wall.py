@@ -96,7 +96,8 @@ PACE = Pace(known=Span.exactly(10.0), others=Span(8.0, 10.0, 12.0), slots=2, err
 def caps(budget: dict[str, float], pace: Pace | None = PACE) -> dict[str, Span]:
     foresight, _ = foreseen("budget.trials=1000")
     spent = {COST_S: Span.exactly(1.0), FLOPS: Span.exactly(1.0)}
-    return trials_by_cap(foresight, Budget(**budget), Resources(), spent, budget.get("trials", math.inf), pace)
+    given, trials = Budget.model_validate(budget), budget.get("trials", math.inf)
+    return trials_by_cap(foresight, given, Resources(), spent, trials, pace)
 
 
 def test_time_caps_allow_the_trials_that_end_within_them_on_all_slots() -> None:

@@ -114,7 +114,8 @@ def test_the_model_answers_for_the_end_and_learns_from_rungs() -> None:
     """Values grow with the share trained: what was seen of a half says something of the order, not of the height."""
     encoding = Encoding([{"x": '{"name": "FloatDistribution", "attributes": {"low": 0, "high": 1, "log": false}}'}])
     seen = [({"x": x}, fidelity, x * fidelity) for x in np.linspace(0, 1, 30) for fidelity in (0.5, 1.0)]
-    model = Surrogate(encoding, *map(list, zip(*seen, strict=True)), seed=0)
+    parameters, fidelities, values = map(list, zip(*seen, strict=True))
+    model = Surrogate(encoding, parameters, fidelities, values, seed=0)
     mean, deviation = model([{"x": 0.9}, {"x": 0.1}])
     assert mean == pytest.approx([0.9, 0.1], abs=0.1)
     assert (deviation > 0).all()

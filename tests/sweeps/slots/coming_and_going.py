@@ -99,7 +99,8 @@ def refused(plan: SlotPlan) -> str:
 
 def tell(folder: Path) -> dict[str, Any]:
     """What happened."""
-    story, seen = Story(folder), {}
+    story = Story(folder)
+    seen: dict[str, Any] = {}
     story.waits_until(lambda: len(story.placed()) == 4)
     seen["four"] = story.placed()
     snapshot = ray.get(story.pool.snapshot.remote())

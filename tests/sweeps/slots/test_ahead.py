@@ -29,15 +29,16 @@ class Play:
         self.sent: deque[Callable[[], None]] = deque()  # by the driver, to the pool
         self.heard: deque[tuple[Proxy, SlotEvent]] = deque()  # by the driver, from proxies
         self.training: dict[int, Reported | None] = dict.fromkeys(range(slots))
-        self.next, self.ahead, self.ended = 0, [], set[int]()  # type: ignore[var-annotated]
+        self.next, self.ended = 0, set[int]()
+        self.ahead: list[int] = []
         for slot in range(slots):
             self.pool.hello(slot, WORKERS)
 
     def step(self) -> None:
         slot, proxy = self.random.choice(list(self.training)), self.random.choice(self.proxies)
-        self.random.choice(
-            [self.tune_asks, self.deliver, self.hear, lambda: self.relay(proxy), lambda: self.work(slot)]
-        )()
+        acts: list[Callable[[], None]] = [self.tune_asks, self.deliver, self.hear]
+        acts += [lambda: self.relay(proxy), lambda: self.work(slot)]
+        self.random.choice(acts)()
 
     def tune_asks(self) -> None:
         idle = next((proxy for proxy in self.proxies if proxy.trial is None), None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.events import Lost
+from sweeps.events import Ended, Lost
 from sweeps.slots.pool import TrialPool
 from sweeps.slots.proxy import event_of
 from sweeps.slots.records import PoolClosedError
@@ -110,6 +110,7 @@ def test_a_lost_trial_is_heard_of_and_trained_again_once_the_driver_grants_it() 
         await pool.hello(0, [WORKER])
         await pool.abandon(1, "no room")
         _, end = await pool.next_event(1, 4)
+        assert isinstance(end, Ended)
         return taken, end.message
 
     assert in_a_pool(script) == ({"trial": 1, "attempt": 2, "config": {}}, "no room")
@@ -128,7 +129,9 @@ def test_what_a_lost_node_took_does_not_count() -> None:
             group = await pool.hello(0, [WORKER])
             await pool.retry(1, attempt + 1)
         heard = [(await pool.next_event(1, number))[1] for number in range(16)]
-        return [event.kind for event in heard], heard[-1].message  # type: ignore[union-attr]  # it has ended
+        end = heard[-1]
+        assert isinstance(end, Ended)
+        return [event.kind for event in heard], end.message
 
     kinds, message = in_a_pool(script)
     assert kinds == ["started", "lost"] * 7 + ["started", "ended"]

@@ -31,7 +31,7 @@ from tests.sweeps.slots.driving import drive, ends, starts
 
 @pytest.mark.usefixtures("local_ray")
 def test_ray_listens_on_loopback_alone() -> None:
-    assert ray.util.get_node_ip_address() == "127.0.0.1"  # type: ignore[no-untyped-call]  # ray
+    assert ray.util.get_node_ip_address() == "127.0.0.1"
 
 
 def test_every_trial_ends_once(sweep: Sweep) -> None:

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.scaling_policy import ResizeDecision
 
 from sweeps.slots.trainer import UNUSED, AllThereIs, SlotTrainer
 
 
-def callbacks_of(trainer: Callable[..., TorchTrainer], folder: Path) -> set[type]:
-    made = trainer(
-        lambda: None, scaling_config=ScalingConfig(num_workers=1), run_config=RunConfig(name="a", storage_path=folder)
-    )
+def callbacks_of(trainer: Callable[..., Any], folder: Path) -> set[type]:
+    run_config = RunConfig(name="a", storage_path=str(folder))
+    made = trainer(lambda: None, scaling_config=ScalingConfig(num_workers=1), run_config=run_config)  # V1 to mypy
     return {type(callback) for callback in made._create_default_callbacks()}
 
 
@@ -27,4 +28,5 @@ def test_a_machine_alone_asks_no_autoscaler_and_wants_its_workers_all_the_same()
     policy = AllThereIs(ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1}))  # type: ignore[arg-type]
     policy.after_controller_start(None)
     decision = policy.make_decision_for_non_running_worker_group()
+    assert isinstance(decision, ResizeDecision)
     assert (decision.num_workers, policy._coordinator_client) == (2, None)

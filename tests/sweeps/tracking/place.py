@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 
 from sweeps.ledger.store import Ledger
 from sweeps.tracking.mirror import Tracking, sync
 from tests.sweeps import stories
+
+
+def datasets(run: Run) -> list[DatasetInput]:
+    assert run.inputs is not None
+    return run.inputs.dataset_inputs
 
 
 class Place:
@@ -66,7 +71,7 @@ class Place:
                     ]
                     for name in run.data.metrics
                 },
-                "inputs": [vars(each.dataset) for each in run.inputs.dataset_inputs],
+                "inputs": [vars(each.dataset) for each in datasets(run)],
                 "files": [file.path for file in self.client.list_artifacts(run.info.run_id)],
             }
             for run in self.runs()

@@ -56,6 +56,10 @@ def start_server(uri: str, folder: Path) -> subprocess.Popen[bytes]:
     raise TimeoutError("the MLflow server did not come up within a minute")
 
 
+def failed(writer: MlflowWriter) -> bool:
+    return writer.last_error is not None
+
+
 def test_a_server_that_comes_late_gets_everything_once(
     tmp_path: Path, server: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
@@ -63,7 +67,7 @@ def test_a_server_that_comes_late_gets_everything_once(
     late = Place(tmp_path, uri)
     late.tell(stories.opened(), *stories.trial_story(0, 0.8))
     writer = MlflowWriter(late.ledger.location, late.tracking, interval_s=0.05)
-    while writer.last_error is None:
+    while not failed(writer):
         time.sleep(0.05)
     assert not writer.flush(timeout_s=0.1)
     assert (writer.lag, "onnection" in str(writer.last_error)) == (8, True)

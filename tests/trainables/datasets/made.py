@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trainables.datasets.blocks import block_record, encoded_block
-from trainables.datasets.manifest import Kind, Manifest, Split, Stored, write_manifest
+from trainables.datasets.manifest import Block, Kind, Manifest, Split, Stored, write_manifest
 from trainables.storage import Storage
 
 KINDS: dict[Stored, Kind] = {"pixels": "images", "encoded": "images", "text": "text", "vector": "embeddings"}
@@ -24,7 +24,7 @@ def write_dataset(
     columns = {name: max(max(labels[name]) for _, labels in splits.values()) + 1 for name in _columns(splits)}
     written = {}
     for split, (samples, labels) in splits.items():
-        blocks = []
+        blocks: list[Block] = []
         for first in range(0, len(samples), rows_per_block):
             here = slice(first, first + rows_per_block)
             content, rows = encoded_block(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_it_is_a_map_in_order(workers: int) -> None:
 def test_at_most_so_much_is_done_ahead(workers: int) -> None:
     asked: list[int] = []
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         for item in range(100):
             asked.append(item)
             yield item

@@ -29,7 +29,11 @@ def bound(evidence: Story, candidates: int = 128) -> float:
 
 
 def correlated(rho: float) -> Callable[[Tensor, int], Tensor]:
-    return lambda student_NF, seed: rho * student_NF + math.sqrt(1 - rho**2) * normal(*student_NF.shape, seed)
+    def teach(student_NF: Tensor, seed: int) -> Tensor:
+        samples, width = student_NF.shape
+        return rho * student_NF + math.sqrt(1 - rho**2) * normal(samples, width, seed)
+
+    return teach
 
 
 def test_cka_does_not_see_turns_shifts_and_scales() -> None:

@@ -161,4 +161,6 @@ def test_draws_of_their_own_count_as_often_as_they_came() -> None:
     assert counted.row_BR is None
     assert counted.weight_BR is not None
     torch.testing.assert_close(counted.weight_BR, dense(draws))
-    assert torch.equal(replace(draws, weight_BR=None).counted.weight_BR, dense(replace(draws, weight_BR=None)).float())
+    unweighted = replace(draws, weight_BR=None)
+    assert unweighted.counted.weight_BR is not None
+    assert torch.equal(unweighted.counted.weight_BR, dense(unweighted).float())

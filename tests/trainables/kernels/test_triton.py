@@ -34,8 +34,10 @@ each_dtype = pytest.mark.parametrize(
 
 
 def on(device: str, draws: Draws) -> Draws:
-    moved = {name: getattr(draws, name) for name in ("row_BR", "weight_BR", "never_BR")}
-    return replace(draws, **{name: None if held is None else held.to(device) for name, held in moved.items()})
+    def moved(held: Tensor | None) -> Tensor | None:
+        return None if held is None else held.to(device)
+
+    return replace(draws, row_BR=moved(draws.row_BR), weight_BR=moved(draws.weight_BR), never_BR=moved(draws.never_BR))
 
 
 def answer(kernel: Any, anchor_BD: Tensor, rows_MD: Tensor, draws: Draws) -> list[Tensor]:

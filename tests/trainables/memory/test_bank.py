@@ -63,7 +63,7 @@ def test_positives_are_rows_of_kept_samples_and_embeddings_of_others() -> None:
     for sample in range(SAMPLES):
         own = (student_BD[sample].tolist(), teacher_BD[sample].tolist())
         assert (student[sample].tolist(), teacher[sample].tolist()) == rows.get(sample, own)
-    student.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    student.sum().backward()
     assert student_BD.grad is not None
     reached = (student_BD.grad.abs().sum(dim=1) > 0).tolist()
     assert reached == [sample not in rows for sample in range(SAMPLES)]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, batch_norm, conv2d, linear, max_pool2d, relu
 
+STATISTICS = ("running_mean", "running_var", "weight", "bias")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -26,8 +28,8 @@ class Checkpoint:
         return conv2d(x, weight, self.tensors.get(f"{name}.bias"), stride, weight.shape[2] // 2, groups=groups)
 
     def bn(self, name: str, x: Tensor) -> Tensor:
-        statistics = (self.tensors[f"{name}.{each}"] for each in ("running_mean", "running_var", "weight", "bias"))
-        return batch_norm(x, *statistics)
+        mean, var, weight, bias = (self.tensors[f"{name}.{each}"] for each in STATISTICS)
+        return batch_norm(x, mean, var, weight, bias)
 
     def logits(self, name: str, maps: Tensor) -> Tensor:
         return linear(maps.mean(dim=(2, 3)), self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"])

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.compute import count_layers
 from trainables.models.convnet import ConvNet
-from trainables.models.encoder_decoder import EncoderDecoder
+from trainables.models.encoder_decoder import EncoderDecoder, _EncoderDecoder
 
 DECODERS = ("reconstruction", "autoregressive")
 each_decoder = pytest.mark.parametrize("decoder", DECODERS)
@@ -17,7 +17,7 @@ def config(decoder: str, **changes: float) -> EncoderDecoder:
     return EncoderDecoder.model_validate({"width": 2, "decoder_width": 6, "decoder": decoder} | changes)
 
 
-def network(decoder: str, inputs: tuple[int, ...] = INPUTS, **changes: float) -> nn.Module:
+def network(decoder: str, inputs: tuple[int, ...] = INPUTS, **changes: float) -> _EncoderDecoder:
     torch.manual_seed(0)
     return config(decoder, **changes).build(inputs)
 

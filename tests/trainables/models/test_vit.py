@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.compute import count_layers
-from trainables.models.vit import ViT
+from trainables.models.vit import ViT, _ViT
 
 SMALL = ViT(width=12, depth=2, heads=3)
 INPUTS = (3, 8, 8)
 
 
-def network(config: ViT = SMALL, inputs: tuple[int, ...] = INPUTS) -> nn.Module:
+def network(config: ViT = SMALL, inputs: tuple[int, ...] = INPUTS) -> _ViT:
     torch.manual_seed(0)
     return config.build(inputs)
 

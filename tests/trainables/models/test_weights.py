@@ -13,6 +13,7 @@ from torch import nn
 
 from tests.trainables.models.benchmark import NETWORKS
 from trainables.models.resnet import ResNet
+from trainables.models.standardised import Standardised
 from trainables.models.transformer import Transformer
 from trainables.models.weights import Weights
 from trainables.outcomes import DamagedFile
@@ -44,6 +45,7 @@ def test_images_are_standardised_before_a_network_that_wants_it() -> None:
     images = torch.rand(2, 3, 32, 32)
     mean, deviation = torch.tensor([0.5071, 0.4867, 0.4408]), torch.tensor([0.2675, 0.2565, 0.2761])
     by_hand = (images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    assert isinstance(standardised, Standardised)
     torch.testing.assert_close(standardised(images), standardised.network(by_hand))
 
 

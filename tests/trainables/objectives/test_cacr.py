@@ -62,4 +62,5 @@ def test_gradient_flows_through_the_weights() -> None:
 
 
 def test_draws_against_both_halves() -> None:
-    assert (CACR().sides, CACR().draws, CACR().reads) == (2, True, {"embeddings"})
+    assert (CACR().sides, CACR().draws) == (2, True)
+    assert CACR().reads == {"embeddings"}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from trainables.protocols import NOBODY
 @pytest.mark.parametrize("queues", [1, 2])
 @few
 @given(case=cases(), temperature=st.floats(0.05, 2))
-def test_equation(queues: int, case: Case, temperature: float) -> None:
+def test_equation(queues: Literal[1, 2], case: Case, temperature: float) -> None:
     objective = CompRess(temperature=temperature, queues=queues).build()
     assert_equation(objective, case.contrast(), lambda c, _: slow.compress(c, temperature * case.factor, queues))
 

@@ -32,5 +32,6 @@ def test_gradient_is_the_probabilities_less_the_label() -> None:
 
 def test_uses_labels_and_no_memory() -> None:
     objective = CrossEntropy()
-    assert (objective.reads, objective.sides, objective.uses_labels) == ({"logits"}, 0, True)
+    assert objective.reads == {"logits"}
+    assert (objective.sides, objective.uses_labels) == (0, True)
     assert not objective.trains_teacher_head

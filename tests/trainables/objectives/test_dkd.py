@@ -62,4 +62,5 @@ def test_of_two_classes_only_the_first_part_is_left() -> None:
 
 
 def test_uses_labels_and_no_memory() -> None:
-    assert (DKD().reads, DKD().sides, DKD().uses_labels, DKD().trains_teacher_head) == ({"logits"}, 0, True, False)
+    assert DKD().reads == {"logits"}
+    assert (DKD().sides, DKD().uses_labels, DKD().trains_teacher_head) == (0, True, False)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from tests.references import infonce as slow
 from tests.trainables.objectives.cases import WORLD, Case, assert_equation, cases, directions, few, on_paper, value
 from trainables.objectives.infonce import InfoNCE
 
+Positive = Literal["current", "memory", "view"]
+POSITIVES: tuple[Positive, ...] = ("current", "memory", "view")
 temperatures = st.floats(0.05, 2)
 
 
@@ -76,8 +79,8 @@ def test_the_gradient_pulls_by_what_the_positive_lacks() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("positive", ["current", "memory", "view"])
-def test_without_sharpness_and_prior_a_hard_sampler_changes_no_bit(symmetric: bool, positive: str) -> None:
+@pytest.mark.parametrize("positive", POSITIVES)
+def test_without_sharpness_and_prior_a_hard_sampler_changes_no_bit(symmetric: bool, positive: Positive) -> None:
     case = Case(4, 5, 8, 6, 3, False, "uniform", "exact", 0.0, 0.0, 1.0, torch.float32, 5)
     objective, contrast = InfoNCE(symmetric=symmetric, positive=positive).build(), case.contrast()
     hard = replace(contrast, draws=replace(contrast.draws, sharpness=0.0 * 3.0, prior=0.0))
@@ -97,7 +100,7 @@ def test_finite_where_the_exponential_of_a_similarity_is_not() -> None:
 
 
 def test_declares_what_each_mode_reads() -> None:
-    by = {mode: InfoNCE(positive=mode) for mode in ("current", "memory", "view")}
+    by = {mode: InfoNCE(positive=mode) for mode in POSITIVES}
     assert by["current"].reads == by["memory"].reads == {"embeddings"}
     assert by["view"].reads == {"embeddings", "second_view"}
     assert [by[mode].sides for mode in by] == [2, 2, 1]

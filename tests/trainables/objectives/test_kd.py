@@ -44,4 +44,5 @@ def test_hot_kd_matches_logits() -> None:
 
 
 def test_needs_no_heads_and_no_memory() -> None:
-    assert (KD().reads, KD().sides, KD().draws, KD().trains_teacher_head) == ({"logits"}, 0, False, False)
+    assert KD().reads == {"logits"}
+    assert (KD().sides, KD().draws, KD().trains_teacher_head) == (0, False, False)

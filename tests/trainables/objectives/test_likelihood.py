@@ -26,5 +26,5 @@ def test_is_the_mean_with_the_same_gradient_for_each_sample() -> None:
 
 def test_needs_no_heads_and_no_memory() -> None:
     objective = Likelihood()
-    assert (objective.reads, objective.sides, objective.draws) == ({"likelihood"}, 0, False)
+    assert (objective.reads, objective.sides, objective.draws) == (frozenset({"likelihood"}), 0, False)
     assert not objective.trains_teacher_head

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from tests.references import cacr, infonce, logits
 from tests.trainables.objectives.cases import WORLD, Case, assert_equation, cases, few, value
-from trainables.objectives import Single
 from trainables.objectives.cacr import CACR
 from trainables.objectives.compress import CompRess
 from trainables.objectives.crd import CRD
@@ -23,7 +22,7 @@ from trainables.objectives.kd import KD
 from trainables.objectives.likelihood import Likelihood
 from trainables.objectives.pcl import PCL
 from trainables.objectives.seed import SEED
-from trainables.objectives.sum import Sum, Term
+from trainables.objectives.sum import Single, Sum, Term
 from trainables.protocols import Contrast, Decision, Shapes
 
 
@@ -36,7 +35,7 @@ def sum_of(*objectives: Single, weight: float = 1.0) -> Sum:
     case=cases(), temperature=st.floats(0.05, 2), weights=st.tuples(*[st.floats(0.1, 3)] * 4), factor=st.floats(0.1, 2)
 )
 def test_equation(case: Case, temperature: float, weights: tuple[float, ...], factor: float) -> None:
-    objectives = {
+    objectives: dict[str, Single] = {
         "items": KD(temperature=4.0),  # also the name of a method of a dict
         "contrast": InfoNCE(temperature=temperature),
         "labels": CrossEntropy(),

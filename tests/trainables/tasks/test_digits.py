@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from tests.trainables.trials import Listener, WatchedTask, small_trial, timeless, train
-from trainables.evidence import ImageSplit, TransferSet
+from tests.trainables.trials import Listener, WatchedTask, images_of, small_trial, timeless, train
+from trainables.evidence import ImageSplit, Task, TransferSet
 from trainables.tasks.digits import Digits, DigitsTask
 from trainables.tasks.distortions import Distortion
 
@@ -28,7 +28,7 @@ def undistorted(copies: int = 1) -> DigitsTask:
 def indices(split: ImageSplit) -> list[int]:
     """Which bundled images these are; exact, since no two of them are equal."""
     images, _ = originals()
-    distances = torch.cdist(split.images.flatten(1), images.flatten(1))
+    distances = torch.cdist(images_of(split).flatten(1), images.flatten(1))
     assert distances.min(dim=1).values.max().item() < 1e-3
     return distances.argmin(dim=1).tolist()
 
@@ -40,11 +40,11 @@ def all_splits(transfer_set: TransferSet) -> dict[str, ImageSplit]:
 def test_distillation_sees_every_image_of_six_classes() -> None:
     task = Digits().load()
     images, labels = originals()
-    assert len(task.source.images) == Digits.source_samples == 1083
+    assert len(images_of(task.source)) == Digits.source_samples == 1083
     assert task.classes == len(set(task.source.label_N.tolist())) == 6
-    assert torch.equal(task.source.images, images[labels < 6])
+    assert torch.equal(images_of(task.source), images[labels < 6])
     assert task.source.label_N.tolist() == labels[labels < 6].tolist()
-    assert task.source.images.shape[1:] == Digits.inputs
+    assert images_of(task.source).shape[1:] == Digits.inputs
 
 
 def test_splits_share_no_image_and_hold_all_of_the_other_classes() -> None:
@@ -74,20 +74,21 @@ def test_copies_are_of_one_image_each_under_a_distortion_of_its_own() -> None:
     assert sorted(np.bincount(indices(plain))[np.unique(indices(plain))].tolist())[0] == 3
     shifted = Digits(copies=3).load().transfer_sets["transfer"].validation
     assert plain.label_N.tolist() == shifted.label_N.tolist()
-    assert len(torch.unique(shifted.images.flatten(1), dim=0)) == len(shifted.images)
+    images = images_of(shifted)
+    assert len(torch.unique(images.flatten(1), dim=0)) == len(images)
 
 
 def test_images_are_what_they_were_whatever_the_trial(tmp_path_factory: pytest.TempPathFactory) -> None:
-    before = {name: [split.images.clone() for split in all_splits(t).values()] for name, t in _transfer().items()}
+    before = {name: [images_of(split).clone() for split in all_splits(t).values()] for name, t in _transfer().items()}
     for seed in range(2):
         config = small_trial(seed=seed, steps=2, rungs=1)
         train(config, tmp_path_factory.mktemp("trial"))
         assert config.task.load().digest == small_trial().task.load().digest
     for name, transfer_set in _transfer().items():
         for old, split in zip(before[name], all_splits(transfer_set).values(), strict=True):
-            assert torch.equal(old, split.images)
-            assert split.images.min() >= 0
-            assert split.images.max() <= 1
+            assert torch.equal(old, images_of(split))
+            assert images_of(split).min() >= 0
+            assert images_of(split).max() <= 1
 
 
 def _transfer() -> dict[str, TransferSet]:
@@ -149,10 +150,10 @@ def test_views_differ_by_seed_epoch_and_sample_and_are_images() -> None:
 class WithOtherTest(WatchedTask):
     """The task with nothing but noise on its test splits."""
 
-    def __init__(self, task: DigitsTask) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.transfer_sets = {
-            name: TransferSet(t.train, t.validation, ImageSplit(torch.rand_like(t.test.images), t.test.label_N))
+            name: TransferSet(t.train, t.validation, ImageSplit(torch.rand_like(images_of(t.test)), t.test.label_N))
             for name, t in task.transfer_sets.items()
         }
 

@@ -140,8 +140,8 @@ def test_data_without_labels_are_distilled_and_measured_elsewhere(plain: str, sm
 
 def test_nothing_looks_at_labels_that_are_not_there(plain: str, small: dict[str, str]) -> None:
     task = Text(data=plain, transfer={"labelled": small["text"]}, labels_per_class=10)
-    given = {"task": task, "teacher": Teacher(model=Transformer(), steps=0), "student": Transformer()}
-    for parts, told in [
+    given: dict[str, Any] = {"task": task, "teacher": Teacher(model=Transformer(), steps=0), "student": Transformer()}
+    misfits: list[tuple[dict[str, Any], str]] = [
         ({"task": Text(data=plain)}, "probes learn from labels, and these samples have none"),
         ({"task": Text(data=plain, label="label", transfer=task.transfer)}, "the dataset's labels are: (none)"),
         ({"task": Text(data=plain, held_out=(0, 1), transfer=task.transfer)}, "classes are held out by their labels"),
@@ -150,7 +150,8 @@ def test_nothing_looks_at_labels_that_are_not_there(plain: str, small: dict[str,
         ({"objective": SupCon()}, "supcon, as it is set, needs the classes of samples"),
         ({"objective": KD()}, "kd, as it is set, needs the classes of samples"),
         ({"negatives": LabelAware(count=16)}, "label_aware looks at labels"),
-    ]:
+    ]
+    for parts, told in misfits:
         assert told in misfit(**{**given, **parts}), told
     TrialConfig(**given, objective=InfoNCE(), memory=Bank(size=64), negatives=Uniform(count=16), batch_size=16)
 
