@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection as DatabaseConnection
+from sqlalchemy import update
 
 from sweeps.ledger import schema
 from sweeps.ledger.errors import FenceLost, SweepTaken
@@ -36,10 +38,15 @@ def claim(location: Path, at: float, answer: Connection) -> None:
         answer.recv()  # and the one that won holds it
 
 
+def lock_without_fence(_: Ledger, connection: DatabaseConnection) -> None:
+    """Begin a transaction as the ledger does, by a write, whoever claimed the sweep last."""
+    connection.execute(update(schema.SWEEP).values(fence=schema.SWEEP.c.fence))
+
+
 def drive(location: Path, fenced: bool, answer: Connection) -> None:
     """Append for ever, and say why it ended."""
     if not fenced:
-        Ledger._hold_fence = lambda *_: None  # type: ignore[method-assign]
+        Ledger._hold_fence = lock_without_fence  # type: ignore[method-assign, assignment]
     with Ledger.open(location) as ledger:
         ledger.claim()
         first = len(ledger.history.trials)
@@ -47,7 +54,7 @@ def drive(location: Path, fenced: bool, answer: Connection) -> None:
         try:
             for trial in range(first, first + 100_000):
                 ledger.append(stories.planned(trial))
-                time.sleep(0.005)
+                time.sleep(0.02)  # in which it may be frozen between writes
         except FenceLost:
             answer.send("refused")
         except Exception as error:
@@ -83,7 +90,7 @@ def frozen_between_writes(sweep: Path, pid: int) -> Iterator[Ledger]:
     One that was stopped in the middle of a write cannot be replaced before it has gone on, and the other is told so.
     """
     while True:
-        time.sleep(0.02)
+        time.sleep(0.05)
         os.kill(pid, signal.SIGSTOP)
         # The lock of a frozen process is held. It is replaced where its lock does not reach: from another host.
         (sweep / "ledger.db.lock").unlink(missing_ok=True)
