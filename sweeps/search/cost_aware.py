@@ -4,8 +4,8 @@ Other searches learn the cost from trials, as if it were measured. Here it is pl
 model is needed of one goal only, and the expected improvement of the hypervolume (Emmerich et al. 2006) is a sum of
 ordinary expected improvements, one for each step of the front. What is maximised is that improvement, times the
 probability that measured constraints are kept (Gardner et al. 2014), for each unit of cost (cost-aware Bayesian
-optimisation, Lee et al. 2020). The models are forests, as in SMAC (Hutter et al. 2011): they take conditional spaces as
-they are, and the last that a stopped trial has said as a measurement at a fidelity.
+optimisation, Lee et al. 2020). The model of a measure (`sweeps.search.surrogate`) takes conditional spaces as they are,
+and the last that a stopped trial has said as a measurement at a fidelity.
 """
 
 import functools
@@ -193,7 +193,7 @@ def _expected_improvement(mean: Vector, deviation: Vector, best: Vector) -> Matr
 def _last_word(trial: Known, metric: str) -> tuple[float, float] | None:
     """Fidelity and value of the last that a trial has said of a metric.
 
-    Only the last: a forest would take what it said at the rungs before, which is nearly the same, for more trials.
+    Only the last: a model would take what it said at the rungs before, which is nearly the same, for more trials.
     """
     if trial.state == "complete":
         return 1.0, trial.metrics[metric]

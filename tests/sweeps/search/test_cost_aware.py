@@ -98,27 +98,50 @@ def test_what_a_trial_does_not_have_is_told_from_every_value() -> None:
     size = "memory.queue.size"
     column = next(c for c in range(encoded.shape[1]) if _is_column(encoded[:, c], points, size))
     without = [encoded[place, column] for place, point in enumerate(points) if size not in point.parameters]
-    assert len(set(without)) == 1
-    assert without[0] < np.log(64) - 1
+    assert set(without) == {-1.0}
 
 
 def _is_column(column: Any, points: list[Point], name: str) -> bool:
     return all(
-        np.isclose(value, np.log(point.parameters[name]))
+        np.isclose(value, np.log(point.parameters[name] / 64) / np.log(512 / 64))
         for value, point in zip(column, points, strict=True)
         if name in point.parameters
     )
 
 
+X = Encoding([{"x": '{"name": "FloatDistribution", "attributes": {"low": 0, "high": 1, "log": false}}'}])
+
+
 def test_the_model_answers_for_the_end_and_learns_from_rungs() -> None:
     """Values grow with the share trained: what was seen of a half says something of the order, not of the height."""
-    encoding = Encoding([{"x": '{"name": "FloatDistribution", "attributes": {"low": 0, "high": 1, "log": false}}'}])
     seen = [({"x": x}, fidelity, x * fidelity) for x in np.linspace(0, 1, 30) for fidelity in (0.5, 1.0)]
     parameters, fidelities, values = map(list, zip(*seen, strict=True))
-    model = Surrogate(encoding, parameters, fidelities, values, seed=0)
+    model = Surrogate(X, parameters, fidelities, values, seed=0)
     mean, deviation = model([{"x": 0.9}, {"x": 0.1}])
     assert mean == pytest.approx([0.9, 0.1], abs=0.1)
     assert (deviation > 0).all()
+
+
+def test_what_is_smooth_is_seen_sooner_than_by_a_forest_alone() -> None:
+    seen, between = np.linspace(0, 1, 12), np.linspace(0.05, 0.95, 11)
+    model = Surrogate(X, [{"x": x} for x in seen], [1.0] * 12, list(np.sin(3 * seen)), seed=0)
+    mean, _ = model([{"x": x} for x in between])
+    alone = model._forest.predict(np.column_stack([between, np.zeros(11)]))
+    assert np.abs(mean - np.sin(3 * between)).mean() < 0.7 * np.abs(alone - np.sin(3 * between)).mean()
+
+
+def test_little_is_known_where_the_models_disagree() -> None:
+    """Beyond what was seen a forest goes on as it ended, and the process returns to the mean."""
+    model = Surrogate(X, [{"x": x} for x in np.linspace(0, 0.5, 20)], [1.0] * 20, list(np.linspace(0, 1, 20)), seed=0)
+    _, deviation = model([{"x": 0.25}, {"x": 1.0}])
+    assert deviation[1] > 3 * deviation[0]
+
+
+def test_the_process_is_told_the_newest_of_many_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.search.surrogate._TOLD", 20)
+    model = Surrogate(X, [{"x": x} for x in np.linspace(0, 1, 50)], [1.0] * 50, [0.0] * 30 + [1.0] * 20, seed=0)
+    assert model._process.X_train_[:, 0] == pytest.approx(np.linspace(0, 1, 50)[30:])
+    assert model._process.predict([[0.0, 0.0]]) == pytest.approx([1.0])
 
 
 def test_a_restarted_search_goes_on_as_if_nothing_had_happened() -> None:
