@@ -152,7 +152,7 @@ def interval(costs: NDArray[np.float64]) -> tuple[float, float]:
     if len(set(finite)) == 1:
         return float(costs[0]), float(costs[0])
     found = bootstrap((finite,), np.median, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return tuple(math.inf if end >= 1e9 else float(end) for end in found)  # type: ignore[return-value]
+    return tuple(math.inf if end > 1e8 else float(end) for end in found)  # type: ignore[return-value]
 
 
 def line(name: str, repeats: list[Repeat]) -> str:
