@@ -97,7 +97,7 @@ class Ledger:
         self._engine = engine
         self._lock = driver_lock(engine)
         self._appending = threading.Lock()
-        self._followed = True
+        self._followed = True  # whether `history` and `_head` are known to be what is written
 
     @classmethod
     def create(cls, location: str | Path, sweep: str, spec: dict[str, Any]) -> Self:

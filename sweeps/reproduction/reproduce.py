@@ -95,17 +95,14 @@ class Reproduction:
         }
 
 
-def recorded_trial(history: History, named: str, number: int) -> TrialRecord:
-    """The trial, if there is something to reproduce; `named` is its sweep as commands name it, storage included.
-
-    Raises `Refusal` if there is nothing, `Unsafe` if its config was changed.
-    """
+def recorded_trial(ledger: Ledger, history: History, number: int, results: Results) -> TrialRecord:
+    """The trial, if there is something to reproduce. Raises `Refusal` if not, `Unsafe` if its config was changed."""
     trial = history.trials.get(number)
     if trial is None or trial.state not in ("complete", "pruned"):
         state = trial.state if trial else "not there"
         raise Refusal(
-            f"a trial is reproduced that is complete, or was pruned, and trial {number} is {state}. "
-            f"python -m sweeps front {named} shows which are best"
+            f"a trial is reproduced that is complete, or was pruned, and trial {number} of '{ledger.sweep}' is "
+            f"{state}. python -m sweeps front {ledger.sweep}{results.flag} shows which are best"
         )
     found = hashlib.sha256(json.dumps(trial.config, sort_keys=True).encode()).hexdigest()
     if found != trial.config_digest:
@@ -121,7 +118,7 @@ def reproduced(ledger: Ledger, history: History, number: int, results: Results, 
 
     Raises `Refusal` where it cannot be run as it was, and `Unsafe` where what is on record was changed.
     """
-    trial = recorded_trial(history, f"{ledger.sweep}{results.flag}", number)
+    trial = recorded_trial(ledger, history, number, results)
     sessions = _sessions(history, trial)
     opened = sessions[-1].opened
     folder = Storage(results.folder(ledger.sweep))
@@ -155,7 +152,7 @@ def spread_of(
     ledger: Ledger, history: History, number: int, results: Results, settings: Settings, seeds: int
 ) -> Spread:
     """Train a trial with fresh seeds. Raises as `reproduced`."""
-    trial = recorded_trial(history, f"{ledger.sweep}{results.flag}", number)
+    trial = recorded_trial(ledger, history, number, results)
     opened = _sessions(history, trial)[-1].opened
     request = _request(ledger, trial, opened.data_digest, settings.threads)
     used = frozenset(each.config["seed"] for each in history.trials.values())

@@ -103,3 +103,13 @@ def cifar(folder: Path, meta: Any = None, **changed: Any) -> None:
 class Attack:
     def __reduce__(self) -> Any:
         return eval, ("code",)
+
+
+def in_turn(*makes: Callable[[Path], object]) -> Callable[[Path], None]:
+    """One after the other, in the same folder."""
+
+    def make(folder: Path) -> None:
+        for each in makes:
+            each(folder)
+
+    return make

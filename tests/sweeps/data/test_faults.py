@@ -27,6 +27,7 @@ from tests.sweeps.data.broken import (
     folders,
     images,
     images_but,
+    in_turn,
     labels_but,
     lines,
     named_label,
@@ -48,16 +49,6 @@ class Row:
     fix: str
     exit: int = 2
     options: tuple[str, ...] = ()
-
-
-def in_turn(*makes: Callable[[Path], object]) -> Callable[[Path], None]:
-    """One after the other, in the same folder."""
-
-    def make(folder: Path) -> None:
-        for each in makes:
-            each(folder)
-
-    return make
 
 
 PIXELS = ("--store", "pixels")

@@ -311,7 +311,7 @@ def test_a_trial_of_two_workers_is_trained_by_two_again(storage: Path) -> None:
     [
         ("smoke", "SWEEP:TRIAL"),
         ("smoke:", "SWEEP:TRIAL"),
-        ("smoke:99", "trial 99 is not there"),
+        ("smoke:99", "trial 99 of 'smoke' is not there"),
         ("../smoke:1", "a sweep's id has 1 to 63"),
         ("0" * 32, "MLflow at"),
     ],
